@@ -1,0 +1,131 @@
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+struct kn_status kn_file_read(const char *path, size_t max, struct kn_buf *out)
+{
+    KN_CLEANUP(kn_cleanup_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return kn_error_errno(errno, "open %s", path);
+    size_t total = 0;
+    for (;;) {
+        if (!kn_buf_room(out, 4096))
+            return kn_wrap(kn_buf_status(out, "the file"), "read %s", path);
+        ssize_t n = read(fd, out->ptr + out->len, out->cap - out->len - 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return kn_error_errno(errno, "read %s", path);
+        if (n == 0)
+            break;
+        out->len += (size_t)n;
+        total += (size_t)n;
+        if (total > max)
+            return kn_error(KN_TOO_LARGE, "read %s: it is larger than %zu bytes", path, max);
+    }
+    out->ptr[out->len] = '\0';
+    return KN_STATUS_OK;
+}
+
+struct kn_status kn_fd_write_all(int fd, struct kn_sv bytes)
+{
+    while (bytes.len) {
+        ssize_t n = write(fd, bytes.ptr, bytes.len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return kn_error_errno(errno, "write");
+        bytes = kn_sv_from(bytes, (size_t)n);
+    }
+    return KN_STATUS_OK;
+}
+
+static void sync_folder_of(const char *path)
+{
+    ptrdiff_t slash = kn_sv_rfind(kn_sv_c(path), '/');
+    KN_CLEANUP(kn_cleanup_free)
+    char *dir = slash < 0    ? kn_sv_dup(KN_SV("."))
+                : slash == 0 ? kn_sv_dup(KN_SV("/"))
+                             : kn_sv_dup(kn_sv(path, (size_t)slash));
+    KN_CLEANUP(kn_cleanup_fd) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        fsync(fd);
+}
+
+struct kn_status kn_file_write(const char *path, struct kn_sv bytes, mode_t mode, bool durable)
+{
+    KN_CLEANUP(kn_cleanup_free) char *tmp = NULL;
+    if (asprintf(&tmp, "%s.XXXXXX", path) < 0)
+        abort();
+    KN_CLEANUP(kn_cleanup_fd) int fd = mkostemp(tmp, O_CLOEXEC);
+    if (fd < 0)
+        return kn_error_errno(errno, "create %s", tmp);
+    struct kn_status s = kn_fd_write_all(fd, bytes);
+    if (kn_ok(s) && (fchmod(fd, mode) < 0 || (durable && fsync(fd) < 0) || rename(tmp, path) < 0))
+        s = kn_error_errno(errno, "write");
+    if (!kn_ok(s)) {
+        unlink(tmp);
+        return kn_wrap(s, "%s", path);
+    }
+    if (durable)
+        sync_folder_of(path);
+    return KN_STATUS_OK;
+}
+
+bool kn_file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+struct kn_status kn_dir_make(const char *path, mode_t mode)
+{
+    KN_CLEANUP(kn_cleanup_free) char *p = kn_sv_dup(kn_sv_c(path));
+    for (char *s = p + 1;; s++) {
+        if (*s != '/' && *s != '\0')
+            continue;
+        char c = *s;
+        *s = '\0';
+        if (mkdir(p, mode) < 0 && errno != EEXIST)
+            return kn_error_errno(errno, "make the folder %s", p);
+        *s = c;
+        if (c == '\0')
+            return KN_STATUS_OK;
+    }
+}
+
+static struct kn_status remove_at(int at, const char *name, dev_t dev, const char *path)
+{
+    if (unlinkat(at, name, 0) == 0 || errno == ENOENT)
+        return KN_STATUS_OK;
+    if (errno != EISDIR && errno != EPERM)
+        return kn_error_errno(errno, "remove %s in %s", name, path);
+    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return kn_error_errno(errno, "open %s in %s", name, path);
+    struct stat st;
+    if (fstat(fd, &st) == 0 && dev && st.st_dev != dev) {
+        close(fd);
+        return kn_error(KN_CONFLICT, "remove %s in %s: something is mounted there", name, path);
+    }
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        close(fd);
+        return kn_error_errno(errno, "read the folder %s in %s", name, path);
+    }
+    struct kn_status s = KN_STATUS_OK;
+    for (struct dirent *e; kn_ok(s) && (e = readdir(dir));)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            s = remove_at(dirfd(dir), e->d_name, st.st_dev, path);
+    closedir(dir);
+    if (kn_ok(s) && unlinkat(at, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        s = kn_error_errno(errno, "remove the folder %s in %s", name, path);
+    return s;
+}
+
+struct kn_status kn_dir_remove(const char *path)
+{
+    return remove_at(AT_FDCWD, path, 0, path);
+}

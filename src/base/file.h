@@ -1,0 +1,19 @@
+// Files and folders. Every descriptor closes on exec. Any thread.
+#pragma once
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/status.h"
+
+// Reads a whole file of at most `max` bytes, appending to *out (its own maximum holds too).
+struct kn_status kn_file_read(const char *path, size_t max, struct kn_buf *out);
+// Replaces a file so that a reader, and a machine that loses power, sees the old or the new one:
+// temporary file, fsync, rename, fsync of the folder (the syncs only if `durable`).
+struct kn_status kn_file_write(const char *path, struct kn_sv bytes, mode_t mode, bool durable);
+bool kn_file_exists(const char *path);
+// Like mkdir -p; folders that exist are left as they are.
+struct kn_status kn_dir_make(const char *path, mode_t mode);
+// Like rm -rf, but never crosses into another mount. A path that does not exist is fine.
+struct kn_status kn_dir_remove(const char *path);
+// Writes all bytes or fails.
+struct kn_status kn_fd_write_all(int fd, struct kn_sv bytes);
