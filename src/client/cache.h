@@ -39,8 +39,8 @@ int64_t kn_cache_list(struct kn_cache *c, struct kn_sv ns, struct kn_sv after_ns
                       void *arg);
 
 // -- indexes --
-// A function that gives the values under which an object is found: it calls emit for each. Add
-// indexes before the first object. Returns the index's number.
+// A function that gives the values under which an object is found: it calls emit for each. Adding
+// the same function again gives the same index. Returns the index's number.
 typedef void kn_index_emit(void *ctx, struct kn_sv value);
 unsigned kn_cache_add_index(struct kn_cache *c,
                             void (*values)(const struct kn_obj *obj, kn_index_emit *emit, void *ctx));
