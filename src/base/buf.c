@@ -29,6 +29,8 @@ bool kn_buf_room_slow(struct kn_buf *b, size_t n)
     size_t cap = b->cap ? b->cap + b->cap / 2 : 128;
     if (cap < want)
         cap = want;
+    if (cap - 1 > b->max)
+        cap = b->max + 1; // the quick path looks at cap only
     char *p = realloc(b->ptr, cap);
     if (!p) {
         b->failed = true;
