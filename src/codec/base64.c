@@ -7,7 +7,7 @@ void kn_base64_encode(struct kn_buf *out, struct kn_sv bytes, enum kn_base64 alp
 {
     const char *digits = alphabet == KN_BASE64_URL ? url_digits : std_digits;
     const unsigned char *p = (const unsigned char *)bytes.ptr;
-    if (!kn_buf_room(out, (bytes.len + 2) / 3 * 4))
+    if (bytes.len == 0 || !kn_buf_room(out, (bytes.len + 2) / 3 * 4))
         return;
     for (size_t i = 0; i < bytes.len; i += 3) {
         size_t n = bytes.len - i < 3 ? bytes.len - i : 3;

@@ -161,7 +161,8 @@ bool kn_quantity_is_canonical(struct kn_sv text)
     if (!split(text, &p) || !find_suffix(p.suffix, &suffix))
         return false;
     size_t digits = p.whole.len + p.fraction.len;
-    if (p.whole.len == 0 || digits > 15)
+    bool bare_dot = p.fraction.len == 0 && kn_sv_find(text, '.') >= 0;
+    if (p.whole.len == 0 || digits > 15 || bare_dot)
         return false;
     char last = p.fraction.len ? p.fraction.ptr[p.fraction.len - 1] : p.whole.ptr[p.whole.len - 1];
     if (suffix.format == KN_QUANTITY_BINARY_SI)
