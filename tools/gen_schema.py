@@ -139,7 +139,9 @@ class Tables:
     def defaulted(self):
         """Types with defaults in them or below them."""
         known = {t.full for t in self.types
-                 if "defaults" in t.marks or any("default" in f.values for f in t.fields)}
+                 if "defaults" in t.marks or any("default" in f.values for f in t.fields)
+                 or (t.package.short.split(".")[0] != "resource"  # amounts there are exact
+                     and any(f.kind == "quantity" and f.shape == "{}" for f in t.fields))}
         while True:
             more = {t.full for t in self.types if t.full not in known and any(
                 self.look_up(t, f)[0] == "OBJECT" and self.types[self.look_up(t, f)[1]].full in known
