@@ -28,12 +28,34 @@ static kn_default_fn *const functions[] = {
 };
 _Static_assert(KN_ARRAY_LEN(functions) < 256, "function_of holds bytes");
 
+// Decoding fills in the zero of members that are always written: that is not set.
+static bool is_set(const struct kn_field *f, const struct kn_json *v)
+{
+    bool may_be_zero = f->shape == KN_SHAPE_SINGLE && (f->flags & KN_FIELD_POINTER);
+    if (!v || may_be_zero)
+        return v != NULL;
+    switch (kn_json_type(v)) {
+    case KN_JSON_NULL:
+        return false;
+    case KN_JSON_BOOL:
+    case KN_JSON_INT:
+        return v->u.i != 0;
+    case KN_JSON_STRING:
+    case KN_JSON_ARRAY:
+        return kn_json_len(v) > 0;
+    case KN_JSON_NUMBER:
+    case KN_JSON_OBJECT:
+        return true;
+    }
+    return true;
+}
+
 static void set_constants(struct kn_arena *a, const struct kn_type *type, struct kn_json *obj)
 {
     for (size_t i = 0; i < type->member_count; i++) {
         const struct kn_field *f = kn_type_member(type, i);
         struct kn_sv text = f->extra ? kn_field_default(type, f) : KN_SV_NULL;
-        if (text.len == 0 || kn_json_get(obj, (enum kn_atom)f->name))
+        if (text.len == 0 || is_set(f, kn_json_get(obj, (enum kn_atom)f->name)))
             continue;
         struct kn_json *value;
         struct kn_status s = kn_json_parse(a, text, NULL, &value);
