@@ -54,6 +54,24 @@ struct kn_task {
     struct kn_list link;
     void (*run)(struct kn_task *t); // in the loop's thread; may free t
 };
-// Any thread. Tasks run in the order in which they were posted. A task must not be posted twice
-// before it has run. Also for the loop's own thread: runs after the current callback.
+// Any thread. Tasks of one thread run in the order in which they were posted. A task must not be
+// posted twice before it has run. From the loop's own thread: runs at the end of the turn.
 void kn_loop_post(struct kn_loop *l, struct kn_task *t);
+
+// ---- what lives in a loop until its end ----
+
+// end() is called by kn_loop_free for those that are still there; it removes and frees its owner.
+struct kn_loop_hook {
+    struct kn_list link;
+    void (*end)(struct kn_loop_hook *h);
+};
+void kn_loop_hook_add(struct kn_loop *l, struct kn_loop_hook *h);
+static inline void kn_loop_hook_remove(struct kn_loop_hook *h)
+{
+    kn_list_remove(&h->link);
+}
+
+// One of two buffers (0: what is read, 1: what is written) of KN_LOOP_SCRATCH bytes that whoever
+// runs in this turn may use until it returns or calls back.
+#define KN_LOOP_SCRATCH (64u << 10)
+uint8_t *kn_loop_scratch(struct kn_loop *l, int which);

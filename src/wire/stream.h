@@ -3,7 +3,8 @@
 //
 // Life: the stream belongs to whoever set its events. It ends in one of two ways:
 //   - the owner calls kn_stream_close: no callback comes any more, the stream is freed;
-//   - the peer closes or fails: on_close is called exactly once, after which the stream is freed.
+//   - the peer closes or fails, or both directions have ended in order: on_close is called exactly
+//     once, after which the stream is freed.
 #pragma once
 #include "base/status.h"
 #include "base/sv.h"
