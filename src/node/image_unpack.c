@@ -206,6 +206,10 @@ static struct kn_status unpack_one(struct unpack *u, struct kn_tar *t, const str
     KN_TRY(open_folder(u, slash ? path : "", &dir));
     if (u->o->whiteouts && strncmp(name, ".wh.", 4) == 0)
         return make_whiteout(dir, name);
+    struct stat st;
+    if (u->o->keep_links && e->type == KN_TAR_DIR && fstatat(dir, name, &st, 0) == 0 &&
+        S_ISDIR(st.st_mode))
+        return KN_STATUS_OK;
     remove_old(dir, name, e->type == KN_TAR_DIR);
     switch (e->type) {
     case KN_TAR_FILE:

@@ -7,6 +7,7 @@
 struct kn_unpack_options {
     bool whiteouts;   // OCI whiteouts become overlay's (character device 0:0, opaque attribute)
     bool plain_owner; // everything belongs to the caller; no devices (import of archives)
+    bool keep_links;    // a folder's entry does not replace a link to a folder (Debian packages)
     uint64_t max_bytes; // of all files together; 0: 64 GiB
 };
 
