@@ -397,7 +397,8 @@ struct kn_status kn_tar_read(struct kn_tar *t, void *out, size_t max, size_t *re
 
 static void put_octal(char *at, size_t len, uint64_t v)
 {
-    snprintf(at, len, "%0*llo", (int)len - 1, (unsigned long long)v);
+    for (size_t i = len - 1; i-- > 0; v >>= 3)
+        at[i] = (char)('0' + (v & 7));
 }
 
 static void pax_add(struct kn_buf *out, const char *prefix, struct kn_sv key, struct kn_sv value)
@@ -441,7 +442,8 @@ static void put_block(struct kn_buf *out, const struct kn_tar_entry *e, struct k
     unsigned sum = 0;
     for (int i = 0; i < BLOCK; i++)
         sum += (unsigned char)b[i];
-    snprintf(b + AT_SUM, 8, "%06o", sum);
+    put_octal(b + AT_SUM, 7, sum);
+    b[AT_SUM + 6] = '\0';
     kn_buf_add(out, kn_sv(b, BLOCK));
 }
 

@@ -19,7 +19,7 @@ static struct kn_status do_mount(const char *what, const char *where, const char
                                  unsigned long flags, const char *data)
 {
     if (mount(what, where, type, flags, data) < 0)
-        return kn_error_errno(errno, "mount %s on %s", what ? what : type, where);
+        return kn_error_errno(errno, "mount %s on %s", what ? what : type ? type : "(propagation)", where);
     return KN_STATUS_OK;
 }
 
@@ -110,8 +110,6 @@ static struct kn_status furnish(const struct kn_space_config *c)
     KN_TRY(kn_dir_make(node, 0711));
     if (!is_mount_point(node))
         KN_TRY(do_mount("knarr-node", node, "tmpfs", MS_NOSUID | MS_NODEV, "mode=711,size=10%"));
-    if (c->no_private)
-        return KN_STATUS_OK;
     KN_TRY(hide_unified(c->run_dir));
     if (!c->slow_cgroups)
         favour_dynamic_cgroups(c->run_dir);
@@ -160,7 +158,7 @@ struct kn_status kn_space_join(const char *run_dir)
 
 struct kn_status kn_space_enter(const struct kn_space_config *c)
 {
-    if (c->no_private)
+    if (c->in_private)
         return furnish(c);
     struct kn_status joined = kn_space_join(c->run_dir);
     if (joined.code != KN_NOT_FOUND)

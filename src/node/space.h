@@ -13,7 +13,7 @@
 
 struct kn_space_config {
     const char *run_dir;  // absolute, short: sockets lie below it
-    bool no_private;      // stay in the machine's namespace (tests that look at mounts)
+    bool in_private;      // the caller has made a private mount namespace: furnish that (tests)
     bool slow_cgroups;    // do not mount favordynmods (see below)
 };
 
