@@ -72,8 +72,8 @@ struct kn_call_events {
     // KN_UNAVAILABLE: could not connect; KN_CLOSED: broken off. Borrowed. The call is dead after it.
     void (*on_end)(void *arg, const struct kn_status *status);
 };
-// Host names must be numeric addresses, "localhost", or unix (the loop cannot wait for DNS);
-// KN_INVALID otherwise, unless `resolved` is given. Nothing is called back before it returns.
+// Host names must be numeric addresses, "localhost", or unix (the loop cannot wait for DNS), or have
+// been resolved by a blocking call before; KN_INVALID otherwise. Nothing is called back before it returns.
 struct kn_status kn_call_start(struct kn_client *c, const struct kn_client_req *req,
                                const struct kn_call_events *ev, void *arg, struct kn_call **ret);
 void kn_call_cancel(struct kn_call *call); // no callback comes any more

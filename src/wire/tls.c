@@ -376,3 +376,9 @@ const char *kn_tls_peer_problem(const struct kn_tls *t)
 {
     return t->peer_problem ? t->peer_problem : "";
 }
+
+void kn_tls_only_http1(struct kn_tls *t)
+{
+    static const uint8_t one[] = "\x08http/1.1";
+    SSL_set_alpn_protos(t->ssl, one, sizeof one - 1);
+}

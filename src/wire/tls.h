@@ -38,6 +38,7 @@ enum kn_io { KN_IO_OK, KN_IO_WANT_READ, KN_IO_WANT_WRITE, KN_IO_EOF, KN_IO_FAILE
 // that the server must prove, also sent as SNI if it is a name; empty on servers.
 struct kn_status kn_tls_new(struct kn_tls_ctx *c, int fd, struct kn_sv host, struct kn_tls **ret);
 void kn_tls_free(struct kn_tls *t); // NULL is allowed
+void kn_tls_only_http1(struct kn_tls *t); // client, before the handshake: do not offer h2
 enum kn_io kn_tls_handshake(struct kn_tls *t); // OK: done
 enum kn_io kn_tls_read(struct kn_tls *t, void *out, size_t max, size_t *ret_n);
 enum kn_io kn_tls_write(struct kn_tls *t, const void *bytes, size_t n, size_t *ret_n);

@@ -574,6 +574,12 @@ static struct kn_status make(struct kn_loop *l, int fd, struct kn_tls_ctx *tls, 
 {
     int one = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); // unix sockets refuse
+    // a peer that vanished without a word is noticed within half a minute
+    int idle = 15, interval = 5, count = 3;
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
     struct kn_tls *conn = NULL;
     struct kn_status s = tls ? kn_tls_new(tls, fd, host, &conn) : KN_STATUS_OK;
     struct kn_transport *t = KN_NEW(struct kn_transport);
@@ -744,4 +750,10 @@ void kn_transport_on_gone(struct kn_stream *s, void (*cb)(void *arg), void *arg)
 {
     of(s)->on_gone = cb;
     of(s)->gone_arg = arg;
+}
+
+void kn_transport_only_http1(struct kn_stream *s)
+{
+    if (of(s)->tls)
+        kn_tls_only_http1(of(s)->tls);
 }

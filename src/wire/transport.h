@@ -34,3 +34,5 @@ uint64_t kn_transport_bytes_in(const struct kn_stream *s);
 uint64_t kn_transport_bytes_out(const struct kn_stream *s);
 // Called when the transport is really gone, also after kn_stream_finish.
 void kn_transport_on_gone(struct kn_stream *s, void (*cb)(void *arg), void *arg);
+// Before the handshake of a client: do not offer HTTP/2.
+void kn_transport_only_http1(struct kn_stream *s);
