@@ -43,7 +43,8 @@ struct kn_store_event kn_log_event(const struct kn_log_entry *e)
                                    .rev = e->rev,
                                    .key = e->key,
                                    .value = e->change == KN_CHANGE_PUT ? e->value : e->prev_value,
-                                   .prev_rev = e->prev_rev};
+                                   .prev_rev = e->prev_rev,
+                                   .prev_value = e->prev_value};
 }
 
 static int compare(const void *key, const void *item)

@@ -84,6 +84,7 @@ static void do_write(struct memory_store *s, struct kn_store_batch *b, size_t i)
     b->events[i] = kn_log_event(&e);
     b->events[i].key = kn_arena_dup(b->arena, b->events[i].key);
     b->events[i].value = kn_arena_dup(b->arena, b->events[i].value);
+    b->events[i].prev_value = kn_arena_dup(b->arena, b->events[i].prev_value);
     b->events[i].write = w;
     w->rev = rev;
 }

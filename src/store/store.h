@@ -45,6 +45,7 @@ struct kn_store_event {
     int64_t rev;
     struct kn_sv key, value; // value: of a deletion, what was deleted
     int64_t prev_rev;        // mod_rev before; 0: the key is new
+    struct kn_sv prev_value; // before; empty if the key is new
     struct kn_write *write;  // the write that did it, if it was made through this store; or NULL
 };
 

@@ -1,0 +1,352 @@
+// Role-based access control: may this user do this? The answer is in the caches of the four RBAC
+// resources; nothing is copied and nothing is precomputed.
+#include "apiserver/internal.h"
+
+struct caches {
+    struct kn_cache *roles, *role_bindings, *cluster_roles, *cluster_role_bindings;
+};
+
+static struct kn_cache *cache_of(struct kn_apiserver *s, const char *plural)
+{
+    const struct kn_resource *r =
+        kn_resource_find(KN_SV("rbac.authorization.k8s.io"), KN_SV("v1"), kn_sv_c(plural));
+    return kn_rest_find(s, r)->cache;
+}
+
+// -- matching ------------------------------------------------------------------------------------
+
+static bool list_has(const struct kn_json *list, struct kn_sv value)
+{
+    const struct kn_json *v;
+    KN_JSON_EACH(v, list)
+    {
+        struct kn_sv s = kn_json_str(v);
+        if (kn_sv_is(s, "*") || kn_sv_eq(s, value))
+            return true;
+    }
+    return false;
+}
+
+static bool resources_have(const struct kn_json *list, struct kn_sv resource, struct kn_sv sub)
+{
+    const struct kn_json *v;
+    KN_JSON_EACH(v, list)
+    {
+        struct kn_sv s = kn_json_str(v);
+        if (kn_sv_is(s, "*"))
+            return true;
+        if (sub.len == 0) {
+            if (kn_sv_eq(s, resource))
+                return true;
+            continue;
+        }
+        ptrdiff_t slash = kn_sv_find(s, '/');
+        if (slash < 0)
+            continue;
+        struct kn_sv head = kn_sv_first(s, (size_t)slash);
+        if (kn_sv_eq(kn_sv_from(s, (size_t)slash + 1), sub) &&
+            (kn_sv_is(head, "*") || kn_sv_eq(head, resource)))
+            return true;
+    }
+    return false;
+}
+
+static bool urls_have(const struct kn_json *list, struct kn_sv path)
+{
+    const struct kn_json *v;
+    KN_JSON_EACH(v, list)
+    {
+        struct kn_sv s = kn_json_str(v);
+        if (kn_sv_eq(s, path) || kn_sv_is(s, "*"))
+            return true;
+        if (s.len && s.ptr[s.len - 1] == '*' && kn_sv_starts(path, kn_sv_first(s, s.len - 1)))
+            return true;
+    }
+    return false;
+}
+
+static bool rule_allows(const struct kn_json *rule, const struct kn_attributes *q)
+{
+    if (!list_has(kn_json_get(rule, KN_K_verbs), kn_sv_c(q->verb)))
+        return false;
+    if (!q->is_resource)
+        return urls_have(kn_json_get(rule, KN_K_nonResourceURLs), q->path);
+    if (!list_has(kn_json_get(rule, KN_K_apiGroups), q->group) ||
+        !resources_have(kn_json_get(rule, KN_K_resources), q->resource, q->subresource))
+        return false;
+    const struct kn_json *names = kn_json_get(rule, KN_K_resourceNames), *v;
+    if (kn_json_len(names) == 0)
+        return true;
+    KN_JSON_EACH(v, names)
+    if (kn_sv_eq(kn_json_str(v), q->name))
+        return true;
+    return false;
+}
+
+bool kn_rbac_role_allows(const struct kn_json *role, const struct kn_attributes *q)
+{
+    const struct kn_json *rules = kn_json_get(role, KN_K_rules), *rule;
+    KN_JSON_EACH(rule, rules)
+    if (rule_allows(rule, q))
+        return true;
+    return false;
+}
+
+static bool is_subject(const struct kn_json *binding, const struct kn_user *u, struct kn_sv ns)
+{
+    const struct kn_json *subjects = kn_json_get(binding, KN_K_subjects), *s;
+    KN_JSON_EACH(s, subjects)
+    {
+        struct kn_sv kind = kn_json_str(kn_json_get(s, KN_K_kind));
+        struct kn_sv name = kn_json_str(kn_json_get(s, KN_K_name));
+        if (kn_sv_is(kind, "User") && kn_sv_eq(name, u->name))
+            return true;
+        if (kn_sv_is(kind, "Group"))
+            for (size_t i = 0; i < u->group_count; i++)
+                if (kn_sv_eq(u->groups[i], name))
+                    return true;
+        if (kn_sv_is(kind, "ServiceAccount")) {
+            static const char prefix[] = "system:serviceaccount:";
+            struct kn_sv where = kn_json_str(kn_json_get(s, KN_K_namespace));
+            if (where.len == 0)
+                where = ns;
+            struct kn_sv rest = kn_sv_from(u->name, sizeof prefix - 1);
+            if (kn_sv_starts(u->name, KN_SV(prefix)) && kn_sv_eq(kn_sv_cut(&rest, ':'), where) &&
+                kn_sv_eq(rest, name))
+                return true;
+        }
+    }
+    return false;
+}
+
+// Calls visit with each role that is bound to the user (in the namespace, and in the cluster).
+struct roles_walk {
+    struct kn_apiserver *server;
+    const struct kn_user *user;
+    struct kn_sv ns; // of the binding that is looked at
+    bool (*visit)(void *arg, const struct kn_json *role);
+    void *arg;
+    bool stopped;
+};
+
+static bool visit_binding(void *arg, const struct kn_obj *b)
+{
+    struct roles_walk *w = arg;
+    if (!is_subject(b->root, w->user, b->ns))
+        return true;
+    const struct kn_json *ref = kn_json_get(b->root, KN_K_roleRef);
+    struct kn_sv name = kn_json_str(kn_json_get(ref, KN_K_name));
+    bool cluster = kn_sv_is(kn_json_str(kn_json_get(ref, KN_K_kind)), "ClusterRole");
+    const struct kn_obj *role = cluster
+                                    ? kn_cache_get(cache_of(w->server, "clusterroles"), KN_SV_NULL, name)
+                                    : kn_cache_get(cache_of(w->server, "roles"), b->ns, name);
+    if (role && !w->visit(w->arg, role->root))
+        w->stopped = true;
+    kn_obj_unref(role);
+    return !w->stopped;
+}
+
+static void walk_roles(struct roles_walk *w, struct kn_sv ns)
+{
+    kn_cache_list(cache_of(w->server, "clusterrolebindings"), KN_SV_NULL, KN_SV_NULL, KN_SV_NULL,
+                  visit_binding, w);
+    if (!w->stopped && ns.len)
+        kn_cache_list(cache_of(w->server, "rolebindings"), ns, KN_SV_NULL, KN_SV_NULL,
+                      visit_binding, w);
+}
+
+struct ask {
+    const struct kn_attributes *q;
+    bool allowed;
+};
+
+static bool ask_role(void *arg, const struct kn_json *role)
+{
+    struct ask *a = arg;
+    a->allowed = kn_rbac_role_allows(role, a->q);
+    return !a->allowed;
+}
+
+bool kn_rbac_allows(struct kn_apiserver *s, struct kn_arena *a, const struct kn_attributes *q)
+{
+    (void)a;
+    struct ask ask = {q, false};
+    struct roles_walk w = {.server = s, .user = q->user, .visit = ask_role, .arg = &ask};
+    walk_roles(&w, q->ns);
+    return ask.allowed;
+}
+
+// -- the rules of a user ---------------------------------------------------------------------------
+
+struct gather {
+    struct kn_arena *arena;
+    struct kn_json *resource_rules, *other_rules;
+};
+
+static bool gather_role(void *arg, const struct kn_json *role)
+{
+    struct gather *g = arg;
+    const struct kn_json *rules = kn_json_get(role, KN_K_rules), *rule;
+    KN_JSON_EACH(rule, rules)
+    {
+        bool urls = kn_json_len(kn_json_get(rule, KN_K_nonResourceURLs)) > 0;
+        kn_json_append(urls ? g->other_rules : g->resource_rules, kn_json_copy(g->arena, rule));
+    }
+    return true;
+}
+
+void kn_rbac_rules(struct kn_apiserver *s, struct kn_arena *a, const struct kn_user *user,
+                   struct kn_sv ns, struct kn_json *resource_rules, struct kn_json *other_rules)
+{
+    struct gather g = {a, resource_rules, other_rules};
+    struct roles_walk w = {.server = s, .user = user, .visit = gather_role, .arg = &g};
+    walk_roles(&w, ns);
+}
+
+// -- escalation --------------------------------------------------------------------------------------
+
+// Does one rule of `have` cover one (verb, group, resource, name) of `want`?
+static bool covered(const struct kn_json *have, const struct kn_attributes *q)
+{
+    const struct kn_json *rule;
+    KN_JSON_EACH(rule, have)
+    if (rule_allows(rule, q))
+        return true;
+    return false;
+}
+
+static struct kn_status lacking(struct kn_request *r, const struct kn_attributes *q)
+{
+    struct kn_sv what = kn_qualified_resource(r->arena, r);
+    return kn_error(KN_FORBIDDEN,
+                    "%.*s \"%.*s\" is forbidden: user \"%.*s\" (groups=[...]) is attempting to "
+                    "grant RBAC permissions not currently held:\n{APIGroups:[\"%.*s\"], "
+                    "Resources:[\"%.*s\"], Verbs:[\"%s\"]}",
+                    KN_SV_ARG(what), KN_SV_ARG(r->name), KN_SV_ARG(r->user->name),
+                    KN_SV_ARG(q->group), KN_SV_ARG(q->is_resource ? q->resource : q->path), q->verb);
+}
+
+static const struct kn_json *or_one(struct kn_arena *a, const struct kn_json *list)
+{
+    if (kn_json_len(list))
+        return list;
+    struct kn_json *one = kn_json_new_array(a);
+    kn_json_append(one, kn_json_new_str(a, KN_SV("")));
+    return one;
+}
+
+static struct kn_status check_rule(struct kn_request *r, const struct kn_json *have,
+                                   const struct kn_json *rule)
+{
+    struct kn_arena *a = r->arena;
+    const struct kn_json *verb, *group, *resource, *name, *url;
+    const struct kn_json *names = or_one(a, kn_json_get(rule, KN_K_resourceNames));
+    KN_JSON_EACH(verb, kn_json_get(rule, KN_K_verbs))
+    {
+        struct kn_attributes q = {.user = r->user, .verb = kn_arena_dup(a, kn_json_str(verb)).ptr};
+        KN_JSON_EACH(url, kn_json_get(rule, KN_K_nonResourceURLs))
+        {
+            q.path = kn_json_str(url);
+            if (!covered(have, &q))
+                return lacking(r, &q);
+        }
+        q.is_resource = true;
+        KN_JSON_EACH(group, kn_json_get(rule, KN_K_apiGroups))
+        KN_JSON_EACH(resource, kn_json_get(rule, KN_K_resources))
+        KN_JSON_EACH(name, names)
+        {
+            struct kn_sv sub = kn_json_str(resource);
+            q.group = kn_json_str(group);
+            q.resource = kn_sv_cut(&sub, '/');
+            q.subresource = sub;
+            q.name = kn_json_str(name);
+            if (!covered(have, &q))
+                return lacking(r, &q);
+        }
+    }
+    return KN_STATUS_OK;
+}
+
+struct kn_status kn_rbac_may_grant(struct kn_apiserver *s, struct kn_request *r,
+                                   const struct kn_json *obj)
+{
+    if (kn_user_in(r->user, "system:masters"))
+        return KN_STATUS_OK;
+    struct kn_arena *a = r->arena;
+    const struct kn_json *ref = kn_json_get(obj, KN_K_roleRef), *rule;
+    struct kn_attributes q = {.user = r->user,
+                              .verb = ref ? "bind" : "escalate",
+                              .is_resource = true,
+                              .group = KN_SV("rbac.authorization.k8s.io"),
+                              .ns = r->ns};
+    const struct kn_obj *role = NULL;
+    if (ref) {
+        bool cluster = kn_sv_is(kn_json_str(kn_json_get(ref, KN_K_kind)), "ClusterRole");
+        q.name = kn_json_str(kn_json_get(ref, KN_K_name));
+        q.resource = cluster ? KN_SV("clusterroles") : KN_SV("roles");
+        role = kn_cache_get(cache_of(s, q.resource.ptr), cluster ? KN_SV_NULL : r->ns, q.name);
+    } else {
+        q.resource = r->plural;
+        q.name = r->name;
+    }
+    struct kn_status status = KN_STATUS_OK;
+    if (!kn_rbac_allows(s, a, &q)) {
+        struct kn_json *have = kn_json_new_array(a), *others = kn_json_new_array(a);
+        kn_rbac_rules(s, a, r->user, r->ns, have, others);
+        struct kn_json *o;
+        while ((o = kn_json_first(others))) { // one list of everything
+            kn_json_remove_child(others, o);
+            kn_json_append(have, o);
+        }
+        if (ref && !role)
+            status = kn_error(KN_NOT_FOUND, "%.*s.rbac.authorization.k8s.io \"%.*s\" not found",
+                              KN_SV_ARG(q.resource), KN_SV_ARG(q.name));
+        KN_JSON_EACH(rule, kn_json_get(ref && role ? role->root : obj, KN_K_rules))
+        if (kn_ok(status))
+            status = check_rule(r, have, rule);
+    }
+    kn_obj_unref(role);
+    return status;
+}
+
+// -- the question ----------------------------------------------------------------------------------
+
+static struct kn_status forbidden(struct kn_arena *a, const struct kn_attributes *q)
+{
+    struct kn_sv what = q->resource;
+    if (q->subresource.len)
+        what = kn_arena_printf(a, "%.*s/%.*s", KN_SV_ARG(q->resource), KN_SV_ARG(q->subresource));
+    if (!q->is_resource)
+        return kn_error(KN_FORBIDDEN, "forbidden: User \"%.*s\" cannot %s path \"%.*s\"",
+                        KN_SV_ARG(q->user->name), q->verb, KN_SV_ARG(q->path));
+    struct kn_sv full = q->group.len ? kn_arena_printf(a, "%.*s.%.*s", KN_SV_ARG(q->resource),
+                                                       KN_SV_ARG(q->group))
+                                     : q->resource;
+    struct kn_sv named = q->name.len
+                             ? kn_arena_printf(a, "%.*s \"%.*s\" is forbidden", KN_SV_ARG(full),
+                                               KN_SV_ARG(q->name))
+                             : kn_arena_printf(a, "%.*s is forbidden", KN_SV_ARG(full));
+    struct kn_sv where = q->ns.len && !kn_sv_is(q->resource, "namespaces")
+                             ? kn_arena_printf(a, "in the namespace \"%.*s\"", KN_SV_ARG(q->ns))
+                             : KN_SV("at the cluster scope");
+    struct kn_status s = kn_error(
+        KN_FORBIDDEN, "%.*s: User \"%.*s\" cannot %s resource \"%.*s\" in API group \"%.*s\" %.*s",
+        KN_SV_ARG(named), KN_SV_ARG(q->user->name), q->verb, KN_SV_ARG(what), KN_SV_ARG(q->group),
+        KN_SV_ARG(where));
+    struct kn_sv details = kn_arena_printf(a, "{\"name\":\"%.*s\",\"group\":\"%.*s\",\"kind\":\"%.*s\"}",
+                                           KN_SV_ARG(q->name), KN_SV_ARG(q->group),
+                                           KN_SV_ARG(q->resource));
+    return kn_status_with_details(s, details);
+}
+
+struct kn_status kn_authorize(struct kn_apiserver *s, struct kn_arena *a,
+                              const struct kn_attributes *q)
+{
+    if (kn_user_in(q->user, "system:masters"))
+        return KN_STATUS_OK;
+    struct kn_status node = kn_node_authorize(s, q);
+    if (node.code != KN_NOT_FOUND)
+        return node;
+    kn_status_done(&node);
+    return kn_rbac_allows(s, a, q) ? KN_STATUS_OK : forbidden(a, q);
+}
