@@ -37,6 +37,7 @@ struct kn_spdy {
     z_stream inflate, deflate;
     bool inflate_on, deflate_on;
     int64_t send_window, initial_window;
+    bool windows; // the peer gives windows: clients of Kubernetes never do, and expect no limit
     uint32_t unacked, last_id;
     unsigned depth;
     bool dead;
@@ -151,13 +152,15 @@ static bool push(struct kn_spdy_stream *st)
 {
     struct kn_spdy *s = st->session;
     size_t at = 0;
-    while (st->out.len > at && st->send_window > 0 && s->send_window > 0 && s->stream) {
+    while (st->out.len > at && s->stream) {
         size_t n = st->out.len - at;
         if (n > CHUNK)
             n = CHUNK;
-        if ((int64_t)n > st->send_window)
+        if (s->windows && (st->send_window <= 0 || s->send_window <= 0))
+            break;
+        if (s->windows && (int64_t)n > st->send_window)
             n = (size_t)st->send_window;
-        if ((int64_t)n > s->send_window)
+        if (s->windows && (int64_t)n > s->send_window)
             n = (size_t)s->send_window;
         uint8_t head[8];
         put32(head, st->id);
@@ -427,6 +430,7 @@ static void on_window(struct kn_spdy *s, struct kn_sv p)
 {
     if (p.len < 8)
         return;
+    s->windows = true;
     uint32_t id = get32(p.ptr) & 0x7fffffff, n = get32(p.ptr + 4) & 0x7fffffff;
     if (!id) {
         s->send_window += n;
