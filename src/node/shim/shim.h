@@ -86,6 +86,7 @@ bool shim_attach(struct shim_proc *p, uint32_t streams, const int *fds, size_t f
 size_t shim_io_poll(struct shim_proc *p, struct pollfd *fds);
 void shim_io_ready(struct shim_proc *p, const struct pollfd *fds);
 void shim_io_drain(struct shim_proc *p);
+void shim_io_release(struct shim_proc *p); // clients see the end, once their output has gone out
 void shim_io_close(struct shim_proc *p);
 #define SHIM_POLL_PER_PROC 4 // and 3 for each client
 

@@ -253,6 +253,10 @@ void shim_io_drain(struct shim_proc *p)
     shut(&p->console);
     forget(&p->to_in);
     shim_log_end(&p->log);
+}
+
+void shim_io_release(struct shim_proc *p)
+{
     drop_idle_clients(p);
 }
 

@@ -340,7 +340,8 @@ static void ended(struct shim *s, struct shim_proc *p, int status, int64_t at)
     if (p->kind == SHIM_IS_CONTAINER) {
         p->info.oom = was_oom_killed(p);
         shim_io_drain(p);
-        write_exit_file(p);
+        write_exit_file(p); // before anybody can see the end
+        shim_io_release(p);
         shim_exited(s, p);
     } else {
         if (p->asked)
