@@ -10,6 +10,7 @@
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/num.h"
 #include "node/container_env.h"
 #include "node/image_ref.h"
 #include "node/pod_worker_impl.h"
@@ -324,12 +325,14 @@ static void recover_bundle(struct kn_pod_worker *w, const char *bundle)
     struct slot *s = kn_ok(st) ? slot_named(w, kn_sv_cut(&rest, '\n')) : NULL;
     kn_status_done(&st);
     if (s) {
-        char number[16];
-        snprintf(number, sizeof number, "%.*s", KN_SV_ARG(kn_sv_cut(&rest, '\n')));
-        s->restarts = (int)strtol(number, NULL, 10);
-        snprintf(s->id, sizeof s->id, "%.*s", KN_SV_ARG(kn_sv_cut(&rest, '\n')));
-        snprintf(s->image_id, sizeof s->image_id, "%.*s", KN_SV_ARG(kn_sv_cut(&rest, '\n')));
-        snprintf(s->image, sizeof s->image, "%.*s", KN_SV_ARG(kn_sv_cut(&rest, '\n')));
+        struct kn_sv number = kn_sv_cut(&rest, '\n'), id = kn_sv_cut(&rest, '\n');
+        struct kn_sv image_id = kn_sv_cut(&rest, '\n'), image = kn_sv_cut(&rest, '\n');
+        int64_t n = 0;
+        KN_IGNORE(kn_num_parse(number, 0, INT_MAX, &n));
+        s->restarts = (int)n;
+        snprintf(s->id, sizeof s->id, "%.*s", KN_SV_ARG(id));
+        snprintf(s->image_id, sizeof s->image_id, "%.*s", KN_SV_ARG(image_id));
+        snprintf(s->image, sizeof s->image, "%.*s", KN_SV_ARG(image));
         snprintf(s->bundle, sizeof s->bundle, "%s", bundle);
         struct shim_container ended;
         st = kn_shim_read_exit(bundle, &ended);

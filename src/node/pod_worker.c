@@ -206,9 +206,12 @@ static int stop_signal(struct kn_pod_worker *w, const struct slot *s)
 
 static void begin_termination(struct kn_pod_worker *w, int64_t grace)
 {
-    w->kill_at = kn_mono() + grace * KN_SECOND;
-    if (w->terminating)
+    int64_t at = kn_mono() + grace * KN_SECOND;
+    if (w->terminating) { // told again: the grace may only become shorter
+        w->kill_at = at < w->kill_at ? at : w->kill_at;
         return;
+    }
+    w->kill_at = at;
     w->terminating = true;
     for (size_t i = w->slots_len; i-- > 0;) {
         struct slot *s = &w->slots[i];

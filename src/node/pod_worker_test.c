@@ -1,0 +1,286 @@
+// Pods from start to end: real containers, the API played by the test.
+#include <signal.h>
+
+#include "base/file.h"
+#include "base/thread.h"
+#include "node/pod_worker.h"
+#include "node/testing.h"
+#include "tests/lib/ktest.h"
+
+static struct kn_testing t;
+static struct kn_node node;
+static bool usable;
+static char log_dir[96];
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed;
+static char status_text[16384], events[16384];
+static bool finished, done;
+
+static struct kn_status fake_get(void *arg, enum kn_node_kind kind, struct kn_sv ns, struct kn_sv name,
+                                 const struct kn_obj **ret)
+{
+    (void)arg;
+    (void)ns;
+    if (kind == KN_NODE_CONFIG_MAP && kn_sv_is(name, "config"))
+        return kn_obj_parse(KN_SV("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"config\"},"
+                                  "\"data\":{\"key\":\"value of the key\"}}"), ret);
+    return kn_error(KN_NOT_FOUND, "%s \"%.*s\" not found", kind == KN_NODE_SECRET ? "secret" : "configmap", KN_SV_ARG(name));
+}
+
+static struct kn_status fake_status(void *arg, const struct kn_obj *pod, const struct kn_json *status)
+{
+    struct kn_buf b = KN_BUF(16000);
+    (void)arg;
+    (void)pod;
+    kn_json_encode(&b, status);
+    KN_LOCKED(&lock) {
+        snprintf(status_text, sizeof status_text, "%s", kn_buf_cstr(&b));
+        pthread_cond_broadcast(&changed);
+    }
+    kn_buf_done(&b);
+    return KN_STATUS_OK;
+}
+
+static struct kn_status fake_finish(void *arg, const struct kn_obj *pod)
+{
+    (void)arg;
+    (void)pod;
+    KN_LOCKED(&lock)
+        finished = true;
+    return KN_STATUS_OK;
+}
+
+static void fake_event(void *arg, const struct kn_obj *pod, struct kn_sv path, const char *type, const char *reason,
+                       const char *message)
+{
+    (void)arg;
+    (void)pod;
+    (void)path;
+    KN_LOCKED(&lock) {
+        size_t n = strlen(events);
+        snprintf(events + n, sizeof events - n, "%s %s %s\n", type, reason, message);
+    }
+}
+
+static void on_done(void *arg, struct kn_pod_worker *w)
+{
+    (void)arg;
+    (void)w;
+    KN_LOCKED(&lock) {
+        done = true;
+        pthread_cond_broadcast(&changed);
+    }
+}
+
+static bool until(bool (*holds)(const char *part), const char *part)
+{
+    int64_t deadline = kn_mono() + 20 * KN_SECOND;
+    bool good = true;
+    KN_LOCKED(&lock)
+        while (good && !holds(part))
+            good = kn_cond_wait(&changed, &lock, deadline);
+    if (!good)
+        print_error("never came: %s\nstatus: %s\nevents:\n%s\n", part ? part : "the end", status_text, events);
+    return good;
+}
+
+static bool status_has(const char *part)
+{
+    return strstr(status_text, part) != NULL;
+}
+
+static bool is_done(const char *part)
+{
+    (void)part;
+    return done;
+}
+
+static const struct kn_obj *pod_of(const char *spec, bool deleting)
+{
+    static int count;
+    static char uid[64];
+    char text[8192];
+    const struct kn_obj *pod;
+    if (!deleting) {
+        snprintf(uid, sizeof uid, "0000-%d-%d", (int)getpid(), ++count);
+        KN_LOCKED(&lock) {
+            status_text[0] = events[0] = '\0';
+            finished = done = false;
+        }
+    }
+    snprintf(text, sizeof text,
+             "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"namespace\":\"default\",\"uid\":\"%s\","
+             "\"labels\":{\"app\":\"x\"}%s},\"spec\":%s}",
+             uid, deleting ? ",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\",\"deletionGracePeriodSeconds\":1" : "", spec);
+    ktest_ok(kn_obj_parse(kn_sv_c(text), &pod));
+    return pod;
+}
+
+static struct kn_pod_worker *start(const char *spec)
+{
+    struct kn_pod_worker *w;
+    const struct kn_obj *pod = pod_of(spec, false);
+    ktest_ok(kn_pod_worker_start(&node, pod, on_done, NULL, &w));
+    kn_obj_unref(pod);
+    return w;
+}
+
+static void end(struct kn_pod_worker *w, const char *spec)
+{
+    const struct kn_obj *pod = pod_of(spec, true);
+    kn_pod_worker_update(w, pod);
+    kn_obj_unref(pod);
+    ktest_true(until(is_done, NULL));
+    ktest_true(finished);
+    kn_pod_worker_stop(w);
+}
+
+#define IMAGE "\"image\":\"busybox\""
+
+static const char *logs_of(struct kn_pod_worker *w)
+{
+    static char text[8192];
+    struct kn_pod_container c;
+    char path[700];
+    struct kn_buf b = KN_BUF(16384);
+    ktest_ok(kn_pod_worker_container(w, KN_SV("c"), &c));
+    snprintf(path, sizeof path, "%s/%d.log", c.log, c.restarts);
+    ktest_ok(kn_file_read(path, 8000, &b));
+    snprintf(text, sizeof text, "%s", kn_buf_cstr(&b));
+    kn_buf_done(&b);
+    return text;
+}
+
+KTEST(runs_a_pod_to_its_end)
+{
+    static const char spec[] =
+        "{\"restartPolicy\":\"Never\",\"volumes\":[{\"name\":\"v\",\"configMap\":{\"name\":\"config\"}},{\"name\":\"e\",\"emptyDir\":{}}],"
+        "\"containers\":[{\"name\":\"c\"," IMAGE ",\"command\":[\"sh\",\"-c\",\"echo $A $B; cat /v/key; echo; cat /etc/hostname; echo x >/e/f; echo why >/dev/termination-log; exit 4\"],"
+        "\"env\":[{\"name\":\"A\",\"value\":\"a\"},{\"name\":\"B\",\"value\":\"$(A)-b\"}],"
+        "\"volumeMounts\":[{\"name\":\"v\",\"mountPath\":\"/v\"},{\"name\":\"e\",\"mountPath\":\"/e\"}]}]}";
+    if (!usable)
+        skip();
+    struct kn_pod_worker *w = start(spec);
+    ktest_true(until(status_has, "\"phase\":\"Failed\""));
+    ktest_true(status_has("\"exitCode\":4,\"reason\":\"Error\",\"message\":\"why\\n\""));
+    const char *log = logs_of(w);
+    ktest_true(strstr(log, "F a a-b\n"));
+    ktest_true(strstr(log, "value of the key"));
+    ktest_true(strstr(log, "F p\n"));
+    ktest_true(strstr(events, "Normal Pulled Container image \"busybox\" already present on machine"));
+    ktest_true(strstr(events, "Normal Started Started container c"));
+    end(w, spec);
+}
+
+KTEST(restarts_what_ends_and_remembers_how_it_ended)
+{
+    static const char spec[] = "{\"terminationGracePeriodSeconds\":1,\"volumes\":[{\"name\":\"e\",\"emptyDir\":{}}],\"containers\":[{\"name\":\"c\"," IMAGE
+                               ",\"command\":[\"sh\",\"-c\",\"test -e /e/once && exec sleep 100; touch /e/once; exit 2\"],"
+                               "\"volumeMounts\":[{\"name\":\"e\",\"mountPath\":\"/e\"}]}]}";
+    if (!usable)
+        skip();
+    struct kn_pod_worker *w = start(spec);
+    ktest_true(until(status_has, "\"restartCount\":1"));
+    ktest_true(until(status_has, "\"lastState\":{\"terminated\":{\"exitCode\":2"));
+    ktest_true(until(status_has, "\"type\":\"Ready\",\"status\":\"True\""));
+    end(w, spec);
+    ktest_true(strstr(events, "Normal Killing Stopping container c"));
+}
+
+KTEST(a_new_agent_touches_nothing_that_runs)
+{
+    static const char spec[] = "{\"terminationGracePeriodSeconds\":1,\"containers\":[{\"name\":\"c\"," IMAGE
+                               ",\"command\":[\"sleep\",\"100\"]}]}";
+    struct kn_pod_container before, after;
+    struct kn_pod_worker *w;
+    if (!usable)
+        skip();
+    w = start(spec);
+    ktest_true(until(status_has, "\"phase\":\"Running\""));
+    ktest_ok(kn_pod_worker_container(w, KN_SV("c"), &before));
+    const struct kn_obj *pod = kn_pod_worker_pod(w);
+    kn_pod_worker_stop(w);
+    KN_LOCKED(&lock)
+        status_text[0] = '\0';
+    ktest_ok(kn_pod_worker_start(&node, pod, on_done, NULL, &w));
+    kn_obj_unref(pod);
+    ktest_true(until(status_has, "\"phase\":\"Running\""));
+    ktest_ok(kn_pod_worker_container(w, KN_SV("c"), &after));
+    if (strcmp(before.id, after.id) != 0)
+        print_error("events:\n%s", events);
+    ktest_eq_str(before.id, after.id);
+    ktest_eq_int(after.restarts, 0);
+    end(w, spec);
+}
+
+KTEST(init_containers_run_first_and_a_failed_one_fails_the_pod)
+{
+    static const char spec[] = "{\"restartPolicy\":\"Never\",\"initContainers\":[{\"name\":\"i\"," IMAGE ",\"command\":[\"false\"]}],"
+                               "\"containers\":[{\"name\":\"c\"," IMAGE ",\"command\":[\"true\"]}]}";
+    if (!usable)
+        skip();
+    struct kn_pod_worker *w = start(spec);
+    ktest_true(until(status_has, "\"phase\":\"Failed\""));
+    ktest_true(status_has("\"reason\":\"PodInitializing\""));
+    end(w, spec);
+}
+
+KTEST(says_why_a_container_waits)
+{
+    static const struct {
+        const char *container, *want;
+    } cases[] = {
+        {"\"image\":\"no/such/image\"", "\"waiting\":{\"reason\":\"ErrImagePull\""},
+        {"\"image\":\"Bad Name\"", "\"waiting\":{\"reason\":\"InvalidImageName\""},
+        {"\"image\":\"absent\",\"imagePullPolicy\":\"Never\"", "\"waiting\":{\"reason\":\"ErrImageNeverPull\""},
+        {IMAGE ",\"command\":[\"no-such-program\"]",
+         "\"waiting\":{\"reason\":\"CreateContainerError\",\"message\":\"container create failed: executable file `no-such-program` not found"},
+        {IMAGE ",\"env\":[{\"name\":\"X\",\"valueFrom\":{\"configMapKeyRef\":{\"name\":\"config\",\"key\":\"absent\"}}}]",
+         "\"waiting\":{\"reason\":\"CreateContainerConfigError\",\"message\":\"couldn't find key absent in ConfigMap default/config\""},
+        {IMAGE ",\"securityContext\":{\"runAsNonRoot\":true}", "container has runAsNonRoot and image will run as root"},
+    };
+    char spec[1024];
+    if (!usable)
+        skip();
+    for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++) {
+        snprintf(spec, sizeof spec, "{\"containers\":[{\"name\":\"c\",%s}]}", cases[i].container);
+        struct kn_pod_worker *w = start(spec);
+        ktest_true(until(status_has, cases[i].want));
+        end(w, spec);
+    }
+}
+
+KTEST(a_readiness_probe_decides_who_is_ready)
+{
+    static const char spec[] = "{\"terminationGracePeriodSeconds\":1,\"containers\":[{\"name\":\"c\"," IMAGE ",\"command\":[\"sh\",\"-c\",\"sleep 1; touch /ok; sleep 100\"],"
+                               "\"readinessProbe\":{\"exec\":{\"command\":[\"test\",\"-e\",\"/ok\"]},\"periodSeconds\":1}}]}";
+    if (!usable)
+        skip();
+    struct kn_pod_worker *w = start(spec);
+    ktest_true(until(status_has, "\"phase\":\"Running\""));
+    ktest_true(until(status_has, "\"type\":\"Ready\",\"status\":\"True\""));
+    ktest_true(strstr(events, "Warning Unhealthy Readiness probe failed"));
+    end(w, spec);
+}
+
+int main(void)
+{
+    usable = kn_testing_begin(&t) && kn_testing_busybox(&t);
+    kn_cond_init(&changed);
+    snprintf(log_dir, sizeof log_dir, "%s/logs", t.data);
+    node = (struct kn_node){.name = "n1", .run_dir = t.run, .data_dir = t.data, .log_dir = log_dir,
+                            .host_ip = KN_SV("192.0.2.1"), .cluster_domain = KN_SV("cluster.local"), .shim = t.shim,
+                            .memory_capacity = INT64_C(8) << 30, .cgroups = t.cgroups, .runtime = t.runtime,
+                            .images = t.images,
+                            .api = {.get = fake_get, .put_status = fake_status, .finish = fake_finish, .event = fake_event}};
+    const struct CMUnitTest all[] = {
+        KTEST_CASE(runs_a_pod_to_its_end),
+        KTEST_CASE(restarts_what_ends_and_remembers_how_it_ended),
+        KTEST_CASE(a_new_agent_touches_nothing_that_runs),
+        KTEST_CASE(init_containers_run_first_and_a_failed_one_fails_the_pod),
+        KTEST_CASE(says_why_a_container_waits),
+        KTEST_CASE(a_readiness_probe_decides_who_is_ready),
+    };
+    return cmocka_run_group_tests_name("pod_worker", all, NULL, NULL);
+}
