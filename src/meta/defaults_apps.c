@@ -144,6 +144,11 @@ void kn_default_rbac_v1_Subject(struct kn_arena *a, struct kn_json *obj)
         kn_default_str(a, obj, KN_K_apiGroup, "rbac.authorization.k8s.io");
 }
 
+void kn_default_rbac_v1beta1_Subject(struct kn_arena *a, struct kn_json *obj)
+{
+    kn_default_rbac_v1_Subject(a, obj);
+}
+
 void kn_default_networking_v1_NetworkPolicySpec(struct kn_arena *a, struct kn_json *obj)
 {
     if (kn_json_len(kn_json_get(obj, KN_K_policyTypes)))
