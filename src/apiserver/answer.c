@@ -309,8 +309,6 @@ static void send_error(struct kn_request *r)
     if (code >= 500)
         r->server->errors++;
     const char *type = media_types[r->media == KN_MEDIA_YAML ? KN_MEDIA_JSON : r->media];
-    struct kn_apiserver *server = r->server;
-    (void)server;
     kn_answer_done(w);
     send_buf(r, code, &h, type, &body);
 }

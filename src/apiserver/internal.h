@@ -3,6 +3,7 @@
 #include "apiserver/apiserver.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/thread.h"
 #include "base/vec.h"
 #include "client/cache.h"
@@ -112,6 +113,11 @@ void kn_answer_warn(struct kn_request *r, const char *format, ...)
 struct kn_status kn_route(struct kn_request *r);
 struct kn_status kn_options_parse(struct kn_request *r);
 
+// answer.c: what the Accept header wants. KN_NOT_ACCEPTABLE.
+struct kn_status kn_answer_negotiate(struct kn_request *r, struct kn_sv accept);
+// A tree in the form that was negotiated.
+struct kn_status kn_answer_encode_tree(struct kn_request *r, const struct kn_json *tree,
+                                       struct kn_buf *out);
 // answer.c: sends the answer over HTTP and ends the HTTP request. Any thread.
 void kn_answer_send(struct kn_request *r);
 // The metav1.Status object of an error.
@@ -150,6 +156,9 @@ struct kn_rest *kn_rest_find(struct kn_apiserver *s, const struct kn_resource *h
 struct kn_rest *kn_rest_at(struct kn_apiserver *s, size_t index); // NULL beyond the last
 // Opens all resources and loads what is stored.
 struct kn_status kn_rest_open(struct kn_apiserver *s);
+// When the HTTP server exists and before it starts.
+void kn_rest_open_watchers(struct kn_apiserver *s);
+void kn_rest_count_watcher(struct kn_rest *rest, int thread, int change);
 void kn_rest_close(struct kn_apiserver *s);
 // Key of an object: in the arena.
 struct kn_sv kn_rest_key(struct kn_arena *a, const struct kn_rest *rest, struct kn_sv ns,
@@ -240,6 +249,7 @@ struct kn_sv kn_qualified_resource(struct kn_arena *a, const struct kn_request *
 // watch.c: takes over the HTTP request. Loop thread.
 void kn_watch_start(struct kn_request *r);
 void kn_watch_pump_all(struct kn_rest *rest, int thread);
+void kn_watch_end_all(struct kn_apiserver *s, int thread); // the server stops; in that thread
 // proxy.c: takes over the HTTP request. Loop thread.
 void kn_connect_start(struct kn_request *r);
 // other.c: health, version, discovery, OpenAPI, metrics. Loop thread. Fills the answer.
@@ -270,7 +280,7 @@ struct kn_apiserver {
     struct kn_apiserver_config config;
     struct kn_http_server *http;
     struct kn_tls_ctx *tls;
-    struct kn_http_client *kubelets; // to node agents
+    struct kn_client *kubelets; // to node agents (wire/client.h)
     struct kn_tls_ctx *kubelet_tls;
     struct kn_rest **rests;
     size_t rest_count;

@@ -111,7 +111,7 @@ static bool is_subject(const struct kn_json *binding, const struct kn_user *u, s
             if (where.len == 0)
                 where = ns;
             struct kn_sv rest = kn_sv_from(u->name, sizeof prefix - 1);
-            if (kn_sv_starts(u->name, KN_SV(prefix)) && kn_sv_eq(kn_sv_cut(&rest, ':'), where) &&
+            if (kn_sv_starts(u->name, kn_sv_c(prefix)) && kn_sv_eq(kn_sv_cut(&rest, ':'), where) &&
                 kn_sv_eq(rest, name))
                 return true;
         }

@@ -249,7 +249,7 @@ struct kn_status kn_options_parse(struct kn_request *r)
     // As upstream: who selects one object by its name is asked about that object.
     static const char by_name[] = "metadata.name=";
     struct kn_sv fields = r->options.field_selector;
-    if (r->name.len == 0 && kn_sv_starts(fields, KN_SV(by_name)) && kn_sv_find(fields, ',') < 0)
+    if (r->name.len == 0 && kn_sv_starts(fields, kn_sv_c(by_name)) && kn_sv_find(fields, ',') < 0)
         r->name = kn_sv_from(fields, sizeof by_name - 1);
     return KN_STATUS_OK;
 }

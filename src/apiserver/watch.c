@@ -22,8 +22,6 @@ struct kn_watcher {
     int thread;
 };
 
-void kn_rest_count_watcher(struct kn_rest *rest, int thread, int change);
-
 static void end_watch(struct kn_watcher *w)
 {
     struct kn_loop *loop = kn_http_loop(w->r.http);
@@ -53,9 +51,6 @@ static void send_frame(struct kn_watcher *w, const char *type, struct kn_buf *ob
     kn_http_stream_copy(w->r.http, kn_buf_sv(&frame));
     kn_buf_done(&frame);
 }
-
-struct kn_status kn_answer_encode_tree(struct kn_request *r, const struct kn_json *tree,
-                                       struct kn_buf *out);
 
 static void send_tree(struct kn_watcher *w, const char *type, const struct kn_json *tree)
 {

@@ -54,6 +54,9 @@ struct kn_status kn_process_spawn(const struct kn_spawn *spawn, pid_t *ret)
     }
     for (size_t i = 0; i < count; i++)
         posix_spawn_file_actions_adddup2(&acts, moved[i], (int)i);
+    // What we were started with may be open without close-on-exec: it is not for others.
+    if (spawn->exec_fd <= 0)
+        posix_spawn_file_actions_addclosefrom_np(&acts, (int)(3 + spawn->keep_len));
     if (spawn->cwd)
         posix_spawn_file_actions_addchdir_np(&acts, spawn->cwd);
 

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/status.h"
 
 #define KTEST(name) static void name(void **ktest_state_ __attribute__((unused)))
