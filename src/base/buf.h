@@ -24,7 +24,8 @@ void kn_buf_clear(struct kn_buf *b); // keeps the memory, forgets the failure
 void kn_buf_add(struct kn_buf *b, struct kn_sv text);
 void kn_buf_addc(struct kn_buf *b, const char *text);
 void kn_buf_addf(struct kn_buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void kn_buf_vaddf(struct kn_buf *b, const char *format, va_list args);
+void kn_buf_vaddf(struct kn_buf *b, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 void kn_buf_add_i64(struct kn_buf *b, int64_t n);
 // Room for n more bytes at .ptr + .len, without changing len; false (and sticky) if too large.
 bool kn_buf_room_slow(struct kn_buf *b, size_t n);

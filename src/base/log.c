@@ -22,7 +22,8 @@ enum kn_log_level kn_log_least(void)
     return least;
 }
 
-static void line(enum kn_log_level level, const char *format, va_list args, const char *tail)
+__attribute__((format(printf, 2, 0))) static void
+line(enum kn_log_level level, const char *format, va_list args, const char *tail)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
     char stamp[KN_TIME_TEXT];

@@ -19,7 +19,7 @@ static const struct {
 #undef X
 };
 
-static char *format_text(const char *format, va_list args)
+__attribute__((format(printf, 1, 0))) static char *format_text(const char *format, va_list args)
 {
     char *text;
     if (vasprintf(&text, format, args) < 0)
