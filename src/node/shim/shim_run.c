@@ -335,6 +335,8 @@ static void ended(struct shim *s, struct shim_proc *p, int status, int64_t at)
     p->info.ended = 1;
     p->info.pid = 0;
     p->info.finished = at;
+    if (p->info.started > at) // it ended before the runtime had returned
+        p->info.started = at;
     p->info.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     p->info.code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     if (p->kind == SHIM_IS_CONTAINER) {
