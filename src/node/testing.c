@@ -1,5 +1,6 @@
 #include "node/testing.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -17,12 +18,52 @@
 static struct kn_testing *current;
 static pid_t owner;
 
+// Shims outlive the process that started them; those of a failed test must not.
+static void end_shims(void)
+{
+    DIR *d = opendir("/proc");
+    for (struct dirent *e; d && (e = readdir(d));) {
+        char path[300], exe[160];
+        snprintf(path, sizeof path, "/proc/%s/exe", e->d_name);
+        ssize_t n = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? readlink(path, exe, sizeof exe - 1) : -1;
+        if (n <= 0)
+            continue;
+        exe[n] = '\0';
+        if (current->shim[0] && strcmp(exe, current->shim) == 0)
+            kill((pid_t)strtol(e->d_name, NULL, 10), SIGKILL);
+    }
+    if (d)
+        closedir(d);
+}
+
+// Pods of tests have this process's number in their uid.
+static void kill_mine(const char *name, void *arg)
+{
+    char mine[64], path[512];
+    snprintf(mine, sizeof mine, "pod0000-%d-", (int)owner);
+    snprintf(path, sizeof path, "%s/%s", (const char *)arg, name);
+    if (strncmp(name, mine, strlen(mine)) == 0)
+        kn_cgroup_kill(current->cgroups, path);
+}
+
+static void end_pods(void)
+{
+    static const char *const classes[] = {"", "/burstable", "/besteffort"};
+    for (size_t i = 0; i < KN_ARRAY_LEN(classes); i++) {
+        char path[256];
+        snprintf(path, sizeof path, KN_CGROUP_ROOT "/kubepods%s", classes[i]);
+        kn_cgroup_children(current->cgroups, path, kill_mine, path);
+    }
+}
+
 static void end(void)
 {
     if (!current || getpid() != owner)
         return;
     // Containers and shims that are still there were orphaned by a failed test.
     if (current->cgroups) {
+        end_pods();
+        end_shims();
         kn_cgroup_kill(current->cgroups, KN_CGROUP_ROOT "/test");
         for (int i = 0; i < 50; i++) {
             struct kn_status s = kn_cgroup_remove(current->cgroups, KN_CGROUP_ROOT);
