@@ -280,7 +280,7 @@ struct kn_apiserver {
     struct kn_apiserver_config config;
     struct kn_http_server *http;
     struct kn_tls_ctx *tls;
-    struct kn_client *kubelets; // to node agents (wire/client.h)
+    struct kn_http_client *kubelets; // to node agents
     struct kn_tls_ctx *kubelet_tls;
     struct kn_rest **rests;
     size_t rest_count;

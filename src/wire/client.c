@@ -76,7 +76,7 @@ static struct kn_status parse_url(struct kn_sv text, struct url *ret)
     return KN_STATUS_OK;
 }
 
-static struct kn_status whole_url(const struct kn_client *c, struct kn_sv url, struct url *ret)
+static struct kn_status whole_url(const struct kn_http_client *c, struct kn_sv url, struct url *ret)
 {
     if (url.len && url.ptr[0] != '/')
         return parse_url(url, ret);
@@ -132,7 +132,7 @@ static struct kn_status address_of(const struct url *u, struct client_address *o
     return KN_STATUS_OK;
 }
 
-struct kn_status kn_client_resolve(struct kn_client *c, struct kn_sv url,
+struct kn_status kn_client_resolve(struct kn_http_client *c, struct kn_sv url,
                                    struct client_address out[CLIENT_ADDRESSES], size_t *ret_len)
 {
     struct url u;
@@ -336,7 +336,7 @@ void kn_client_conn_idle(struct client_conn *c)
 {
     if (c->dead)
         return;
-    struct kn_client *client = c->origin->client;
+    struct kn_http_client *client = c->origin->client;
     bool old = c->generation != __atomic_load_n(&client->generation, __ATOMIC_RELAXED);
     if (kn_list_empty(&c->calls) && (c->closing || c->only || old)) {
         kn_client_conn_close(c);
@@ -350,7 +350,7 @@ void kn_client_conn_idle(struct client_conn *c)
 // only: the call that this connection is for, or NULL.
 static void open_conn(struct client_origin *o, struct kn_call *only, size_t address)
 {
-    struct kn_client *client = o->client;
+    struct kn_http_client *client = o->client;
     struct kn_stream *s = NULL;
     struct kn_sv host = client->server_name ? kn_sv_c(client->server_name) : kn_sv_c(o->host);
     struct kn_tls_ctx *tls = o->tls ? client->tls : NULL;
@@ -491,7 +491,7 @@ static void call_timer(struct kn_timer *t)
     kn_status_done(&s);
 }
 
-static struct client_origin *origin_of(struct kn_client *c, const struct url *u)
+static struct client_origin *origin_of(struct kn_http_client *c, const struct url *u)
 {
     struct client_origin *o;
     KN_LIST_EACH(&c->origins, o, struct client_origin, link)
@@ -513,7 +513,7 @@ static struct client_origin *origin_of(struct kn_client *c, const struct url *u)
     return o;
 }
 
-static struct kn_status copy_request(struct kn_call *call, const struct kn_client_req *req,
+static struct kn_status copy_request(struct kn_call *call, const struct kn_http_client_req *req,
                                      const struct url *u)
 {
     struct kn_arena *a = call->arena;
@@ -545,7 +545,7 @@ static struct kn_status copy_request(struct kn_call *call, const struct kn_clien
     return kn_arena_failed(a) ? kn_arena_error(a, "a request") : KN_STATUS_OK;
 }
 
-struct kn_status kn_client_start(struct kn_client *c, const struct kn_client_req *req,
+struct kn_status kn_client_start(struct kn_http_client *c, const struct kn_http_client_req *req,
                                  const struct client_address *addresses, size_t len,
                                  const struct kn_call_events *ev, void *arg, struct kn_call **ret)
 {
@@ -603,7 +603,7 @@ struct kn_status kn_client_start(struct kn_client *c, const struct kn_client_req
     return KN_STATUS_OK;
 }
 
-struct kn_status kn_call_start(struct kn_client *c, const struct kn_client_req *req,
+struct kn_status kn_call_start(struct kn_http_client *c, const struct kn_http_client_req *req,
                                const struct kn_call_events *ev, void *arg, struct kn_call **ret)
 {
     return kn_client_start(c, req, NULL, 0, ev, arg, ret);
@@ -611,7 +611,7 @@ struct kn_status kn_call_start(struct kn_client *c, const struct kn_client_req *
 
 struct kn_sv kn_client_bearer(struct kn_call *call)
 {
-    struct kn_client *c = call->client;
+    struct kn_http_client *c = call->client;
     struct kn_sv v = KN_SV_NULL;
     if (!call->origin->is_base)
         return v;
@@ -622,7 +622,7 @@ struct kn_sv kn_client_bearer(struct kn_call *call)
     return v;
 }
 
-struct kn_sv kn_client_head_get(const struct kn_client_head *h, const char *name)
+struct kn_sv kn_http_client_head_get(const struct kn_http_client_head *h, const char *name)
 {
     for (size_t i = 0; i < h->headers_len; i++)
         if (kn_sv_ieq(h->headers[i].name, kn_sv_c(name)))
@@ -637,9 +637,9 @@ static char *dup_c(const char *s)
     return s ? kn_sv_dup(kn_sv_c(s)) : NULL;
 }
 
-struct kn_status kn_client_new(const struct kn_client_config *config, struct kn_client **ret)
+struct kn_status kn_http_client_new(const struct kn_http_client_config *config, struct kn_http_client **ret)
 {
-    struct kn_client *c = KN_NEW(struct kn_client);
+    struct kn_http_client *c = KN_NEW(struct kn_http_client);
     struct kn_status s = KN_STATUS_OK;
     c->config = *config;
     c->base = dup_c(config->base);
@@ -666,7 +666,7 @@ struct kn_status kn_client_new(const struct kn_client_config *config, struct kn_
     }
     if (!kn_ok(s)) {
         c->loop = NULL;
-        kn_client_free(c);
+        kn_http_client_free(c);
         return s;
     }
     *ret = c;
@@ -681,7 +681,7 @@ static void cancel_all(struct kn_list *calls)
 }
 
 // In the loop's thread, or when the loop does not run any more.
-static void free_origins(struct kn_client *c)
+static void free_origins(struct kn_http_client *c)
 {
     struct client_origin *o;
     while ((o = KN_LIST_FIRST(&c->origins, struct client_origin, link))) {
@@ -702,7 +702,7 @@ static void free_origins(struct kn_client *c)
 
 struct stop {
     struct kn_task task;
-    struct kn_client *client;
+    struct kn_http_client *client;
 };
 
 static void stop_task(struct kn_task *t)
@@ -710,7 +710,7 @@ static void stop_task(struct kn_task *t)
     free_origins(KN_CONTAINER_OF(t, struct stop, task)->client);
 }
 
-void kn_client_free(struct kn_client *c)
+void kn_http_client_free(struct kn_http_client *c)
 {
     if (!c)
         return;
@@ -730,7 +730,7 @@ void kn_client_free(struct kn_client *c)
     free(c);
 }
 
-void kn_client_set_token(struct kn_client *c, const struct kn_secret *token)
+void kn_http_client_set_token(struct kn_http_client *c, const struct kn_secret *token)
 {
     struct kn_secret *fresh = token ? kn_secret_from(kn_secret_reveal(token)) : NULL;
     pthread_mutex_lock(&c->lock);
@@ -740,12 +740,12 @@ void kn_client_set_token(struct kn_client *c, const struct kn_secret *token)
     kn_secret_free(old);
 }
 
-void kn_client_renew(struct kn_client *c)
+void kn_http_client_renew(struct kn_http_client *c)
 {
     __atomic_add_fetch(&c->generation, 1, __ATOMIC_RELAXED);
 }
 
-struct kn_loop *kn_client_loop(const struct kn_client *c)
+struct kn_loop *kn_http_client_loop(const struct kn_http_client *c)
 {
     return c->loop;
 }

@@ -106,7 +106,7 @@ static bool read_head(struct client_conn *c, struct kn_sv *in)
     if (h.status < 200 && h.status != 101)
         return true; // 100, 103: the answer follows
     call->answered = true;
-    struct kn_client_head head = {h.status, h.headers, h.headers_len};
+    struct kn_http_client_head head = {h.status, h.headers, h.headers_len};
     if (h.status == 101) {
         if (!call->upgrade || !call->ev || !call->ev->on_upgrade) {
             broken(c, kn_error(KN_CLOSED, "the server changed the protocol unasked"));

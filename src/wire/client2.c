@@ -116,7 +116,7 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
     struct kn_call *call = f->hd.stream_id ? call_of(ng, f->hd.stream_id) : NULL;
     if (f->hd.type != NGHTTP2_HEADERS || !call || !call->ev)
         return 0;
-    struct kn_client_head head = {call->status, call->got, call->got_len};
+    struct kn_http_client_head head = {call->status, call->got, call->got_len};
     if (call->head_done) {
         if (call->ev->on_trailers)
             call->ev->on_trailers(call->arg, &head);

@@ -6,8 +6,8 @@
 
 // Shared by a reader and the loop's thread, one reference each.
 struct kn_body {
-    struct kn_client *client;
-    const struct kn_client_req *req; // until the call has begun
+    struct kn_http_client *client;
+    const struct kn_http_client_req *req; // until the call has begun
     struct client_address addresses[CLIENT_ADDRESSES];
     size_t addresses_len;
     struct kn_task start, cancel, resume;
@@ -19,7 +19,7 @@ struct kn_body {
     // under lock
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct kn_client_resp resp;
+    struct kn_http_client_resp resp;
     struct kn_buf data;
     bool head, ended, paused, resuming, aborted, cancelling;
     struct kn_status status;
@@ -41,7 +41,7 @@ static void signal_locked(struct kn_body *b)
     pthread_cond_broadcast(&b->changed);
 }
 
-static void on_head(void *arg, const struct kn_client_head *h)
+static void on_head(void *arg, const struct kn_http_client_head *h)
 {
     struct kn_body *b = arg;
     pthread_mutex_lock(&b->lock);
@@ -124,7 +124,7 @@ static void resume_task(struct kn_task *t)
     unref(b);
 }
 
-static struct kn_status begin(struct kn_client *c, const struct kn_client_req *req, size_t limit,
+static struct kn_status begin(struct kn_http_client *c, const struct kn_http_client_req *req, size_t limit,
                               struct kn_arena *a, struct kn_body **ret)
 {
     kn_assert(!kn_loop_is_mine(c->loop));
@@ -155,14 +155,14 @@ static struct kn_status begin(struct kn_client *c, const struct kn_client_req *r
     return KN_STATUS_OK;
 }
 
-struct kn_sv kn_client_resp_get(const struct kn_client_resp *r, const char *name)
+struct kn_sv kn_http_client_resp_get(const struct kn_http_client_resp *r, const char *name)
 {
-    return kn_client_head_get(
-        &(struct kn_client_head){r->status, r->headers, r->headers_len}, name);
+    return kn_http_client_head_get(
+        &(struct kn_http_client_head){r->status, r->headers, r->headers_len}, name);
 }
 
-struct kn_status kn_http_call(struct kn_client *c, const struct kn_client_req *req, size_t limit,
-                              struct kn_arena *a, struct kn_client_resp *ret)
+struct kn_status kn_http_call(struct kn_http_client *c, const struct kn_http_client_req *req, size_t limit,
+                              struct kn_arena *a, struct kn_http_client_resp *ret)
 {
     struct kn_body *b = NULL;
     KN_TRY(begin(c, req, limit, a, &b));
@@ -183,12 +183,12 @@ struct kn_status kn_http_call(struct kn_client *c, const struct kn_client_req *r
     return s;
 }
 
-struct kn_status kn_http_open(struct kn_client *c, const struct kn_client_req *req,
-                              struct kn_arena *a, struct kn_client_resp *ret_head,
+struct kn_status kn_http_open(struct kn_http_client *c, const struct kn_http_client_req *req,
+                              struct kn_arena *a, struct kn_http_client_resp *ret_head,
                               struct kn_body **ret)
 {
     struct kn_body *b = NULL;
-    struct kn_client_req open = *req;
+    struct kn_http_client_req open = *req;
     open.deadline = 0; // it is for the head; the body may take for ever
     int64_t deadline = req->deadline ? req->deadline : KN_FOREVER;
     KN_TRY(begin(c, &open, SIZE_MAX, a, &b));

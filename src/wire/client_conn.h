@@ -19,7 +19,7 @@ struct client_conn;
 
 struct client_origin {
     struct kn_list link;
-    struct kn_client *client;
+    struct kn_http_client *client;
     char *key;  // "https://host:port"
     char *host; // what the server must prove
     bool tls, is_unix, is_base;
@@ -32,10 +32,10 @@ struct client_origin {
     bool pump_set;
 };
 
-struct kn_client {
+struct kn_http_client {
     struct kn_loop *loop;
     bool own_loop, freed;
-    struct kn_client_config config;
+    struct kn_http_client_config config;
     char *base, *server_name, *user_agent;
     struct kn_tls_ctx *tls;
     struct kn_list origins;
@@ -47,7 +47,7 @@ struct kn_client {
 // What a call asks for, parsed; text in its arena.
 struct kn_call {
     struct kn_list link; // the origin's waiting, or the connection's calls
-    struct kn_client *client;
+    struct kn_http_client *client;
     struct client_origin *origin;
     struct client_conn *conn; // NULL: waiting
     struct kn_arena *arena;
@@ -118,9 +118,9 @@ void kn_client_conn_close(struct client_conn *c); // dead at once; its calls mus
 void kn_client_conn_fail(struct client_conn *c, struct kn_status status);
 struct kn_sv kn_client_bearer(struct kn_call *call); // "Bearer ...", in the call's arena, or empty
 // Blocking functions: resolves the URL's host. Any thread.
-struct kn_status kn_client_resolve(struct kn_client *c, struct kn_sv url,
+struct kn_status kn_client_resolve(struct kn_http_client *c, struct kn_sv url,
                                    struct client_address out[CLIENT_ADDRESSES], size_t *ret_len);
 // kn_call_start with addresses (len 0: as kn_call_start).
-struct kn_status kn_client_start(struct kn_client *c, const struct kn_client_req *req,
+struct kn_status kn_client_start(struct kn_http_client *c, const struct kn_http_client_req *req,
                                  const struct client_address *addresses, size_t len,
                                  const struct kn_call_events *ev, void *arg, struct kn_call **ret);

@@ -142,11 +142,11 @@ static void teardown(void)
     unlink(SOCKET);
 }
 
-static struct kn_client *client_of(enum way way, const char *cn)
+static struct kn_http_client *client_of(enum way way, const char *cn)
 {
     char base[64];
     struct kn_tls_ctx *tls = NULL;
-    struct kn_client *c = NULL;
+    struct kn_http_client *c = NULL;
     struct kn_tls_client_options o = {.http1_only = way == TLS1};
     ktest_ok(kn_tls_client_new(&o, &tls));
     struct kn_certs cas = {0}, chain = {0};
@@ -165,14 +165,14 @@ static struct kn_client *client_of(enum way way, const char *cn)
     else
         snprintf(base, sizeof base, "http%s://127.0.0.1:%u", way == PLAIN ? "" : "s",
                  way == PLAIN ? plain_port : tls_port);
-    ktest_ok(kn_client_new(&(struct kn_client_config){.base = base, .tls = tls}, &c));
+    ktest_ok(kn_http_client_new(&(struct kn_http_client_config){.base = base, .tls = tls}, &c));
     kn_tls_ctx_free(tls);
     return c;
 }
 
-static struct kn_client_req req(const char *method, const char *url, struct kn_sv body)
+static struct kn_http_client_req req(const char *method, const char *url, struct kn_sv body)
 {
-    return (struct kn_client_req){.method = method, .url = kn_sv_c(url), .body = body,
+    return (struct kn_http_client_req){.method = method, .url = kn_sv_c(url), .body = body,
                                   .deadline = kn_mono() + PATIENCE};
 }
 
@@ -181,39 +181,39 @@ KTEST(whole_exchanges_work_in_every_way)
     char *big = kn_alloc(2u << 20);
     memset(big, 'x', 2u << 20);
     for (int way = 0; way < WAYS; way++) {
-        struct kn_client *c = client_of((enum way)way, NULL);
+        struct kn_http_client *c = client_of((enum way)way, NULL);
         struct kn_arena *a = kn_arena_new(0, 64u << 20);
-        struct kn_client_resp p = {0};
-        struct kn_client_req q = req("GET", "/nothing?a=b", KN_SV_NULL);
+        struct kn_http_client_resp p = {0};
+        struct kn_http_client_req q = req("GET", "/nothing?a=b", KN_SV_NULL);
         ktest_ok(kn_http_call(c, &q, 1000, a, &p));
         ktest_eq_int(p.status, 404);
         ktest_eq_sv(p.body, "a=b");
-        ktest_eq_sv(kn_client_resp_get(&p, "content-type"), "text/plain");
+        ktest_eq_sv(kn_http_client_resp_get(&p, "content-type"), "text/plain");
         for (int i = 0; i < 3; i++) {
             q = req("POST", "/echo", kn_sv(big, 2u << 20));
-            p = (struct kn_client_resp){0};
+            p = (struct kn_http_client_resp){0};
             ktest_ok(kn_http_call(c, &q, 3u << 20, a, &p));
             ktest_eq_int(p.status, 200);
             ktest_true(kn_sv_eq(p.body, kn_sv(big, 2u << 20)));
         }
         q = req("GET", "/late", KN_SV_NULL);
-        p = (struct kn_client_resp){0};
+        p = (struct kn_http_client_resp){0};
         ktest_ok(kn_http_call(c, &q, 1000, a, &p));
         ktest_eq_int(p.status, 201);
-        ktest_eq_sv(kn_client_resp_get(&p, "x-from"), "thread");
+        ktest_eq_sv(kn_http_client_resp_get(&p, "x-from"), "thread");
         q = req("GET", "/big", KN_SV_NULL);
-        p = (struct kn_client_resp){0};
+        p = (struct kn_http_client_resp){0};
         ktest_ok(kn_http_call(c, &q, 6u << 20, a, &p));
         ktest_eq_int(p.body.len, (5u << 20) + 3);
         q = req("GET", "/big", KN_SV_NULL);
         ktest_fails(kn_http_call(c, &q, 1u << 20, a, &p), TOO_LARGE, "limit");
         q = req("HEAD", "/big", KN_SV_NULL);
-        p = (struct kn_client_resp){0};
+        p = (struct kn_http_client_resp){0};
         ktest_ok(kn_http_call(c, &q, 10, a, &p));
         ktest_eq_int(p.body.len, 0);
-        ktest_eq_sv(kn_client_resp_get(&p, "content-length"), "5242883");
+        ktest_eq_sv(kn_http_client_resp_get(&p, "content-length"), "5242883");
         kn_arena_free(a);
-        kn_client_free(c);
+        kn_http_client_free(c);
     }
     free(big);
 }
@@ -222,43 +222,43 @@ KTEST(client_certificates_are_seen_and_strangers_are_not)
 {
     for (int way = TLS1; way <= TLS2; way++)
         for (int known = 0; known < 2; known++) {
-            struct kn_client *c = client_of((enum way)way, known ? "jane" : NULL);
+            struct kn_http_client *c = client_of((enum way)way, known ? "jane" : NULL);
             struct kn_arena *a = kn_arena_new(0, 1u << 20);
-            struct kn_client_resp p = {0};
-            struct kn_client_req q = req("GET", "/who", KN_SV_NULL);
+            struct kn_http_client_resp p = {0};
+            struct kn_http_client_req q = req("GET", "/who", KN_SV_NULL);
             ktest_ok(kn_http_call(c, &q, 1000, a, &p));
             ktest_eq_int(p.status, known ? 200 : 401);
             ktest_eq_sv(p.body, known ? "jane" : "nobody");
             kn_arena_free(a);
-            kn_client_free(c);
+            kn_http_client_free(c);
         }
 }
 
 KTEST(a_server_without_a_known_authority_is_refused)
 {
     struct kn_tls_ctx *tls = NULL;
-    struct kn_client *c = NULL;
+    struct kn_http_client *c = NULL;
     char base[64];
     snprintf(base, sizeof base, "https://127.0.0.1:%u", tls_port);
     ktest_ok(kn_tls_client_new(&(struct kn_tls_client_options){0}, &tls));
-    ktest_ok(kn_client_new(&(struct kn_client_config){.base = base, .tls = tls}, &c));
+    ktest_ok(kn_http_client_new(&(struct kn_http_client_config){.base = base, .tls = tls}, &c));
     struct kn_arena *a = kn_arena_new(0, 1u << 20);
-    struct kn_client_resp p = {0};
-    struct kn_client_req q = req("GET", "/who", KN_SV_NULL);
+    struct kn_http_client_resp p = {0};
+    struct kn_http_client_req q = req("GET", "/who", KN_SV_NULL);
     ktest_fails(kn_http_call(c, &q, 1000, a, &p), UNAUTHORIZED, "certificate");
     kn_arena_free(a);
-    kn_client_free(c);
+    kn_http_client_free(c);
     kn_tls_ctx_free(tls);
 }
 
 KTEST(streams_arrive_as_they_are_written_and_end_when_the_reader_goes)
 {
     for (int way = 0; way < WAYS; way++) {
-        struct kn_client *c = client_of((enum way)way, NULL);
+        struct kn_http_client *c = client_of((enum way)way, NULL);
         struct kn_arena *a = kn_arena_new(0, 1u << 20);
-        struct kn_client_resp p = {0};
+        struct kn_http_client_resp p = {0};
         struct kn_body *b = NULL;
-        struct kn_client_req q = req("GET", "/watch", KN_SV_NULL);
+        struct kn_http_client_req q = req("GET", "/watch", KN_SV_NULL);
         int before = __atomic_load_n(&closes, __ATOMIC_RELAXED);
         ktest_ok(kn_http_open(c, &q, a, &p, &b));
         ktest_eq_int(p.status, 200);
@@ -279,24 +279,24 @@ KTEST(streams_arrive_as_they_are_written_and_end_when_the_reader_goes)
             sched_yield();
         ktest_true(__atomic_load_n(&closes, __ATOMIC_RELAXED) == before + 1);
         kn_arena_free(a);
-        kn_client_free(c);
+        kn_http_client_free(c);
     }
 }
 
 KTEST(what_nobody_listens_to_is_unavailable_and_silence_times_out)
 {
-    struct kn_client *c = NULL;
+    struct kn_http_client *c = NULL;
     struct kn_arena *a = kn_arena_new(0, 1u << 20);
-    struct kn_client_resp p = {0};
-    ktest_ok(kn_client_new(&(struct kn_client_config){.base = "http://127.0.0.1:1"}, &c));
-    struct kn_client_req q = req("GET", "/", KN_SV_NULL);
+    struct kn_http_client_resp p = {0};
+    ktest_ok(kn_http_client_new(&(struct kn_http_client_config){.base = "http://127.0.0.1:1"}, &c));
+    struct kn_http_client_req q = req("GET", "/", KN_SV_NULL);
     ktest_fails(kn_http_call(c, &q, 1000, a, &p), UNAVAILABLE, "refused");
-    kn_client_free(c);
+    kn_http_client_free(c);
     c = client_of(TLS2, NULL);
     q = req("GET", "/watch", KN_SV_NULL);
     q.deadline = kn_mono() + 50 * KN_MILLI;
     ktest_fails(kn_http_call(c, &q, 1000, a, &p), TIMEOUT, "in time");
-    kn_client_free(c);
+    kn_http_client_free(c);
     kn_arena_free(a);
 }
 

@@ -80,7 +80,7 @@ static void handle(struct kn_http_req *r, void *arg)
 
 struct session {
     struct kn_task task;
-    struct kn_client *client;
+    struct kn_http_client *client;
     struct kn_arena *arena;
     struct kn_sv key;
     const char *protocol;
@@ -121,18 +121,18 @@ static void send(struct session *s, const char *head, const char *text)
     ktest_true(kn_ws_send(s->ws, true, parts, 2));
 }
 
-static void on_upgrade(void *arg, const struct kn_client_head *head, struct kn_stream *stream)
+static void on_upgrade(void *arg, const struct kn_http_client_head *head, struct kn_stream *stream)
 {
     struct session *s = arg;
     ktest_ok(kn_ws_client_check(s->key, head));
-    ktest_eq_sv(kn_client_head_get(head, "Sec-WebSocket-Protocol"), "v5.channel.k8s.io");
+    ktest_eq_sv(kn_http_client_head_get(head, "Sec-WebSocket-Protocol"), "v5.channel.k8s.io");
     s->ws = kn_ws_client_new(stream, &ws_events, s);
     send(s, "\x04", "{\"Width\":80,\"Height\":24}");
     send(s, "\x00", "hello");
     struct kn_sv end = KN_SV("\xff\x00"); // closes channel 0
     ktest_true(kn_ws_send(s->ws, true, &end, 1));
 }
-static void on_head(void *arg, const struct kn_client_head *head)
+static void on_head(void *arg, const struct kn_http_client_head *head)
 {
     ((struct session *)arg)->status = head->status;
 }
@@ -153,7 +153,7 @@ static void start(struct kn_task *t)
     struct session *s = KN_CONTAINER_OF(t, struct session, task);
     struct kn_http_header headers[KN_WS_HEADERS];
     size_t n = kn_ws_client_headers(s->arena, s->protocol, headers, &s->key);
-    struct kn_client_req req = {.method = "GET", .url = KN_SV("/exec"), .headers = headers,
+    struct kn_http_client_req req = {.method = "GET", .url = KN_SV("/exec"), .headers = headers,
                                 .headers_len = n, .upgrade = true};
     struct kn_call *call;
     ktest_ok(kn_call_start(s->client, &req, &call_events, s, &call));
@@ -164,8 +164,8 @@ static void run(const char *base, const char *protocol, struct session *s)
     *s = (struct session){.protocol = protocol, .task.run = start, .arena = kn_arena_new(0, 65536)};
     pthread_mutex_init(&s->lock, NULL);
     kn_cond_init(&s->changed);
-    ktest_ok(kn_client_new(&(struct kn_client_config){.base = base}, &s->client));
-    kn_loop_post(kn_client_loop(s->client), &s->task);
+    ktest_ok(kn_http_client_new(&(struct kn_http_client_config){.base = base}, &s->client));
+    kn_loop_post(kn_http_client_loop(s->client), &s->task);
     int64_t deadline = kn_mono() + PATIENCE;
     bool in_time = true;
     pthread_mutex_lock(&s->lock);
@@ -173,7 +173,7 @@ static void run(const char *base, const char *protocol, struct session *s)
         in_time = kn_cond_wait(&s->changed, &s->lock, deadline);
     pthread_mutex_unlock(&s->lock);
     ktest_true(s->over);
-    kn_client_free(s->client);
+    kn_http_client_free(s->client);
     kn_arena_free(s->arena);
 }
 

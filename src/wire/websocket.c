@@ -349,12 +349,12 @@ size_t kn_ws_client_headers(struct kn_arena *a, const char *protocols,
     return n;
 }
 
-struct kn_status kn_ws_client_check(struct kn_sv key, const struct kn_client_head *head)
+struct kn_status kn_ws_client_check(struct kn_sv key, const struct kn_http_client_head *head)
 {
     char want[32];
     accept_key(key, want);
     if (head->status != 101 ||
-        !kn_sv_is(kn_client_head_get(head, "Sec-WebSocket-Accept"), want))
+        !kn_sv_is(kn_http_client_head_get(head, "Sec-WebSocket-Accept"), want))
         return kn_error(KN_CLOSED, "the server's WebSocket handshake is wrong");
     return KN_STATUS_OK;
 }
