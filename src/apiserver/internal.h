@@ -228,6 +228,10 @@ struct kn_status kn_prepare_create(struct kn_request *r, struct kn_json *obj);
 struct kn_status kn_prepare_update(struct kn_request *r, struct kn_json *obj,
                                    const struct kn_obj *old);
 void kn_prepare_undo(struct kn_request *r, const struct kn_json *obj, const struct kn_obj *old);
+// Makes the allocators from the services that are there.
+struct kn_status kn_prepare_open(struct kn_apiserver *s);
+void kn_prepare_service_changed(void *server, enum kn_event_type type, const struct kn_obj *obj,
+                                const struct kn_obj *old);
 
 // Reading the body: text or tree, in the version that was asked for, to a decoded tree.
 struct kn_status kn_body_decode(struct kn_request *r, const struct kn_type *type,
