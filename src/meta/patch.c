@@ -1,4 +1,4 @@
-// JSON patch (RFC 6902) and JSON merge patch (RFC 7396); strategic merge is not written yet.
+// JSON patch (RFC 6902) and JSON merge patch (RFC 7396).
 #include "meta/patch.h"
 
 #include "base/num.h"
