@@ -207,6 +207,9 @@ void kn_read_list(struct kn_request *r);
 void kn_write_create(struct kn_request *r);
 void kn_write_update(struct kn_request *r);
 void kn_write_patch(struct kn_request *r);
+// Applies the patch of the request's content type to a tree of this type.
+struct kn_status kn_write_apply_patch(struct kn_request *r, const struct kn_type *type,
+                                      struct kn_json *target, const struct kn_json *patch);
 void kn_write_delete(struct kn_request *r);
 void kn_write_delete_collection(struct kn_request *r);
 // scale subresource: reads and writes.
@@ -256,9 +259,10 @@ void kn_watch_pump_all(struct kn_rest *rest, int thread);
 void kn_watch_end_all(struct kn_apiserver *s, int thread); // the server stops; in that thread
 // proxy.c: takes over the HTTP request. Loop thread.
 void kn_connect_start(struct kn_request *r);
+void kn_connect_end_all(struct kn_apiserver *s, int thread);
 // other.c: health, version, discovery, OpenAPI, metrics. Loop thread. Fills the answer.
 void kn_other_run(struct kn_request *r);
-bool kn_other_is_public(const struct kn_request *r);
+bool kn_other_is_slow(const struct kn_request *r); // rather in a worker
 
 struct kn_status kn_bootstrap(struct kn_apiserver *s);
 
@@ -284,8 +288,9 @@ struct kn_apiserver {
     struct kn_apiserver_config config;
     struct kn_http_server *http;
     struct kn_tls_ctx *tls;
-    struct kn_http_client *kubelets; // to node agents
-    struct kn_tls_ctx *kubelet_tls;
+    uint16_t port; // that it chose, or 0
+    struct kn_tls_ctx *kubelet_tls; // towards node agents
+    struct kn_http_client *kubelets[8]; // one for each loop thread, of that thread
     struct kn_rest **rests;
     size_t rest_count;
     const struct kn_resource **served;
@@ -296,10 +301,6 @@ struct kn_apiserver {
     pthread_t workers[32];
     size_t worker_count;
     struct kn_alloc *alloc; // service addresses and node ports
-    pthread_mutex_t docs_lock; // of the documents below; leaf
-    char *docs[8];             // OpenAPI v2 JSON and protobuf, v3 index, ...: built on demand
-    size_t docs_len[8];
-    struct kn_map openapi_v3;  // path -> struct kn_doc
     struct kn_key *token_key;  // private
     char token_key_id[64];
     _Atomic bool ready;

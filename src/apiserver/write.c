@@ -404,15 +404,15 @@ void kn_write_update(struct kn_request *r)
 
 // -- patch -----------------------------------------------------------------------------------------
 
-static struct kn_status apply_patch(struct kn_request *r, struct kn_json *target,
-                                    const struct kn_json *patch)
+struct kn_status kn_write_apply_patch(struct kn_request *r, const struct kn_type *type,
+                                      struct kn_json *target, const struct kn_json *patch)
 {
     if (is_media(r->content_type, "application/json-patch+json"))
         return kn_patch_json(r->arena, target, patch);
     if (is_media(r->content_type, "application/merge-patch+json"))
         return kn_patch_merge(r->arena, target, patch);
     if (is_media(r->content_type, "application/strategic-merge-patch+json"))
-        return kn_patch_strategic(r->arena, r->resource->type, target, patch);
+        return kn_patch_strategic(r->arena, type, target, patch);
     if (is_media(r->content_type, "application/apply-patch+yaml"))
         return kn_error(KN_UNSUPPORTED_MEDIA,
                         "server-side apply is not supported by this server yet: use kubectl apply "
@@ -435,7 +435,7 @@ static struct kn_status patch_once(struct kn_request *r, const struct kn_json *p
     bool has_rev = kn_json_is_array(patch) ||
                    KN_JSON_STR_AT(patch, KN_K_metadata, KN_K_resourceVersion).len > 0;
     if (kn_ok(s))
-        s = apply_patch(r, obj, patch);
+        s = kn_write_apply_patch(r, r->resource->type, obj, patch);
     struct kn_decode_report report;
     kn_decode_report_init(&report, r->arena);
     if (kn_ok(s))
