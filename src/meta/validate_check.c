@@ -1,0 +1,179 @@
+// Adding problems, and the checks of single values that many kinds share.
+#include "meta/validate_impl.h"
+
+#include <arpa/inet.h>
+
+#define SHOWN_MAX (64u << 10)
+
+struct kn_sv kn_check_show(struct kn_problems *p, const struct kn_json *v)
+{
+    if (kn_json_is_string(v))
+        return kn_problem_quote(p->arena, kn_json_str(v));
+    if (kn_json_is_null(v))
+        return KN_SV("null");
+    struct kn_buf b KN_CLEANUP(kn_buf_done) = KN_BUF(SHOWN_MAX);
+    kn_json_encode(&b, v);
+    return kn_arena_dup(p->arena, kn_buf_sv(&b));
+}
+
+static void add_invalid(struct kn_problems *p, const struct kn_path *path, struct kn_sv shown,
+                        const char *detail, va_list args)
+{
+    struct kn_buf b KN_CLEANUP(kn_buf_done) = KN_BUF(SHOWN_MAX);
+    kn_buf_vaddf(&b, detail, args);
+    kn_problem_add(p, KN_PROBLEM_INVALID, path, shown, "%s", kn_buf_cstr(&b));
+}
+
+void kn_check_invalid(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v,
+                      const char *detail, ...)
+{
+    va_list args;
+    va_start(args, detail);
+    add_invalid(p, path, kn_check_show(p, v), detail, args);
+    va_end(args);
+}
+
+void kn_check_invalid_text(struct kn_problems *p, const struct kn_path *path, struct kn_sv text,
+                           const char *detail, ...)
+{
+    va_list args;
+    va_start(args, detail);
+    add_invalid(p, path, kn_problem_quote(p->arena, text), detail, args);
+    va_end(args);
+}
+
+void kn_check_invalid_int(struct kn_problems *p, const struct kn_path *path, int64_t n,
+                          const char *detail, ...)
+{
+    va_list args;
+    va_start(args, detail);
+    add_invalid(p, path, kn_arena_printf(p->arena, "%lld", (long long)n), detail, args);
+    va_end(args);
+}
+
+void kn_check_required(struct kn_problems *p, const struct kn_path *path, const char *detail)
+{
+    kn_problem_add(p, KN_PROBLEM_REQUIRED, path, KN_SV_NULL, "%s", detail);
+}
+
+void kn_check_forbidden(struct kn_problems *p, const struct kn_path *path, const char *detail)
+{
+    kn_problem_add(p, KN_PROBLEM_FORBIDDEN, path, KN_SV_NULL, "%s", detail);
+}
+
+void kn_check_duplicate(struct kn_problems *p, const struct kn_path *path, struct kn_sv text)
+{
+    kn_problem_add(p, KN_PROBLEM_DUPLICATE, path, kn_problem_quote(p->arena, text), "%s", "");
+}
+
+void kn_check_too_long(struct kn_problems *p, const struct kn_path *path, int max)
+{
+    kn_problem_add(p, KN_PROBLEM_TOO_LONG, path, KN_SV_NULL, "may not be more than %d byte%s", max,
+                   max == 1 ? "" : "s");
+}
+
+void kn_check_unsupported(struct kn_problems *p, const struct kn_path *path, struct kn_sv text,
+                          const char *const *supported)
+{
+    struct kn_buf b KN_CLEANUP(kn_buf_done) = KN_BUF(SHOWN_MAX);
+    for (size_t i = 0; supported[i]; i++)
+        kn_buf_addf(&b, "%s\"%s\"", i ? ", " : "supported values: ", supported[i]);
+    kn_problem_add(p, KN_PROBLEM_NOT_SUPPORTED, path, kn_problem_quote(p->arena, text), "%s",
+                   kn_buf_cstr(&b));
+}
+
+// -- values ----------------------------------------------------------------------------------------
+
+bool kn_check_text(struct kn_problems *p, const struct kn_path *path, struct kn_sv text,
+                   kn_name_rule *rule)
+{
+    struct kn_sv sentence = rule(p->arena, text);
+    if (sentence.len)
+        kn_check_invalid_text(p, path, text, "%.*s", KN_SV_ARG(sentence));
+    return sentence.len == 0;
+}
+
+bool kn_check_is_one_of(struct kn_sv text, const char *const *list)
+{
+    for (size_t i = 0; list[i]; i++)
+        if (kn_sv_is(text, list[i]))
+            return true;
+    return false;
+}
+
+bool kn_check_one_of(struct kn_problems *p, const struct kn_path *path, struct kn_sv text,
+                     const char *const *list)
+{
+    bool found = kn_check_is_one_of(text, list);
+    if (!found)
+        kn_check_unsupported(p, path, text, list);
+    return found;
+}
+
+void kn_check_not_negative(struct kn_problems *p, const struct kn_path *path,
+                           const struct kn_json *v)
+{
+    if (kn_json_int(v, 0) < 0)
+        kn_check_invalid(p, path, v, "must be greater than or equal to 0");
+}
+
+bool kn_check_present(struct kn_problems *p, const struct kn_path *path, struct kn_sv text,
+                      const char *detail)
+{
+    if (!text.len)
+        kn_check_required(p, path, detail);
+    return text.len > 0;
+}
+
+static bool is_empty(const struct kn_json *v)
+{
+    return kn_json_is_null(v) || (kn_json_type(v) >= KN_JSON_STRING && kn_json_len(v) == 0);
+}
+
+bool kn_check_same(const struct kn_json *a, const struct kn_json *b)
+{
+    return (is_empty(a) && is_empty(b)) || (a && b && kn_json_equal(a, b));
+}
+
+void kn_check_immutable(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v,
+                        const struct kn_json *old)
+{
+    if (!kn_check_same(v, old))
+        kn_check_invalid(p, path, v, "field is immutable");
+}
+
+void kn_check_port(struct kn_problems *p, const struct kn_path *path, int64_t port)
+{
+    if (port < 1 || port > 65535)
+        kn_check_invalid_int(p, path, port, "must be between 1 and 65535, inclusive");
+}
+
+void kn_check_port_number_or_name(struct kn_problems *p, const struct kn_path *path,
+                                  const struct kn_json *v)
+{
+    if (kn_json_is_string(v))
+        kn_check_text(p, path, kn_json_str(v), kn_name_port_name_problem);
+    else
+        kn_check_port(p, path, kn_json_int(v, 0));
+}
+
+// inet_pton takes no zone; but Go also refuses leading zeros, as inet_pton does.
+bool kn_check_is_ip(struct kn_sv text, bool *ret_v6)
+{
+    char copy[INET6_ADDRSTRLEN];
+    unsigned char out[16];
+    if (text.len == 0 || text.len >= sizeof copy || memchr(text.ptr, 0, text.len))
+        return false;
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = '\0';
+    *ret_v6 = memchr(copy, ':', text.len) != NULL;
+    return inet_pton(*ret_v6 ? AF_INET6 : AF_INET, copy, out) == 1;
+}
+
+void kn_check_ip(struct kn_problems *p, const struct kn_path *path, struct kn_sv text)
+{
+    bool v6;
+    if (!kn_check_is_ip(text, &v6))
+        kn_check_invalid_text(p, path, text,
+                              "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+}
