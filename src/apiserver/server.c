@@ -16,6 +16,10 @@ static struct kn_status not_allowed(const struct kn_request *r)
 
 static bool verb_served(const struct kn_request *r)
 {
+    bool one = r->action == KN_ACT_UPDATE || r->action == KN_ACT_PATCH;
+    if ((one && r->name.len == 0) ||
+        (r->action == KN_ACT_CREATE && r->name.len && r->subresource.len == 0 && r->http))
+        return false; // PATCH of a list, POST to one object
     uint32_t verbs = r->sub ? r->sub->verbs : r->resource->verbs;
     static const uint32_t bits[] = {
         [KN_ACT_GET] = KN_VERB_GET,       [KN_ACT_LIST] = KN_VERB_LIST,

@@ -1,0 +1,250 @@
+// The whole server through its front door: HTTPS on loopback, certificates, and a store.
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "lib/ktest.h"
+#include "lib/test_api.h"
+#include "codec/json.h"
+
+static struct test_api api;
+static struct kn_http_client *admin;
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct kn_status s = test_api_start(NULL, &api);
+    if (kn_ok(s))
+        s = test_api_client(&api, "admin", "system:masters", &admin);
+    if (!kn_ok(s))
+        print_error("%s\n", kn_status_text(&s));
+    return kn_ok(s) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    kn_http_client_free(admin);
+    test_api_stop(&api);
+    return 0;
+}
+
+struct reply {
+    struct kn_arena *arena;
+    int status;
+    struct kn_json *body;
+    struct kn_http_client_resp resp;
+};
+
+static struct reply ask(struct kn_http_client *c, const char *method, const char *path,
+                        const char *type, const char *body)
+{
+    struct reply r = {.arena = kn_arena_new(0, 64u << 20)};
+    struct kn_http_header headers[] = {{KN_SV("Content-Type"), kn_sv_c(type)},
+                                       {KN_SV("Accept"), KN_SV("application/json")}};
+    struct kn_http_client_req req = {.method = method,
+                                     .url = kn_sv_c(path),
+                                     .headers = headers,
+                                     .headers_len = 2,
+                                     .body = kn_sv_c(body),
+                                     .deadline = kn_mono() + 20 * KN_SECOND};
+    ktest_ok(kn_http_call(c, &req, 32u << 20, r.arena, &r.resp));
+    r.status = r.resp.status;
+    KN_IGNORE(kn_json_parse(r.arena, r.resp.body, NULL, &r.body));
+    return r;
+}
+
+static void expect(struct kn_http_client *c, const char *method, const char *path, const char *body,
+                   int status, const char *part)
+{
+    struct reply r = ask(c, method, path, "application/json", body);
+    if (r.status != status || (part && kn_sv_search(r.resp.body, kn_sv_c(part)) < 0)) {
+        print_error("%s %s: %d, wanted %d with %s: %.*s\n", method, path, r.status, status,
+                    part ? part : "", KN_SV_ARG(r.resp.body));
+        fail();
+    }
+    kn_arena_free(r.arena);
+}
+
+#define CM "/api/v1/namespaces/default/configmaps"
+
+KTEST(creates_reads_changes_and_deletes)
+{
+    expect(admin, "POST", CM, "{\"metadata\":{\"name\":\"a\"},\"data\":{\"k\":\"v\"}}", 201, "\"k\":\"v\"");
+    expect(admin, "POST", CM, "{\"metadata\":{\"name\":\"a\"}}", 409, "AlreadyExists");
+    expect(admin, "GET", CM "/a", NULL, 200, "\"uid\"");
+    expect(admin, "GET", CM "/b", NULL, 404, "configmaps \\\"b\\\" not found");
+    expect(admin, "PUT", CM "/a", "{\"metadata\":{\"name\":\"a\"},\"data\":{\"k\":\"w\"}}", 200, "\"k\":\"w\"");
+    expect(admin, "PUT", CM "/a",
+           "{\"metadata\":{\"name\":\"a\",\"resourceVersion\":\"1\"},\"data\":{}}", 409, "Conflict");
+    struct reply r = ask(admin, "PATCH", CM "/a", "application/merge-patch+json",
+                         "{\"data\":{\"k\":null,\"n\":\"1\"}}");
+    ktest_eq_int(r.status, 200);
+    ktest_true(kn_sv_search(r.resp.body, KN_SV("\"data\":{\"n\":\"1\"}")) >= 0);
+    kn_arena_free(r.arena);
+    expect(admin, "GET", CM, NULL, 200, "\"kind\":\"ConfigMapList\"");
+    expect(admin, "DELETE", CM "/a", NULL, 200, "\"Success\"");
+    expect(admin, "GET", CM "/a", NULL, 404, "NotFound");
+}
+
+KTEST(refuses_in_upstreams_words)
+{
+    expect(admin, "POST", CM, "{", 400, "BadRequest");
+    expect(admin, "POST", CM "?fieldValidation=Strict",
+           "{\"metadata\":{\"name\":\"s\"},\"spce\":1}", 400, "unknown field \\\"spce\\\"");
+    expect(admin, "POST", CM, "{\"metadata\":{\"name\":\"s\"},\"data\":[]}", 400, "cannot unmarshal");
+    expect(admin, "POST", CM, "{\"metadata\":{\"name\":\"s\",\"namespace\":\"other\"}}", 400,
+           "does not match the namespace");
+    expect(admin, "POST", "/api/v1/namespaces/none/configmaps", "{\"metadata\":{\"name\":\"s\"}}", 404,
+           "namespaces \\\"none\\\" not found");
+    expect(admin, "GET", "/api/v1/nonsense", NULL, 404, "could not find the requested resource");
+    expect(admin, "PATCH", CM, "{}", 405, "MethodNotAllowed");
+    expect(admin, "GET", CM "?labelSelector=a+in", NULL, 400, "unable to parse requirement");
+    expect(admin, "GET", CM "?fieldSelector=spec.x=y", NULL, 400, "field label not supported");
+}
+
+KTEST(asks_who_and_whether_he_may)
+{
+    struct kn_http_client *nobody, *user;
+    ktest_ok(test_api_client(&api, NULL, NULL, &nobody));
+    ktest_ok(test_api_client(&api, "jane", NULL, &user));
+    expect(nobody, "GET", "/healthz", NULL, 200, "ok");
+    expect(nobody, "GET", "/version", NULL, 200, "\"minor\": \"37\"");
+    expect(nobody, "GET", CM, NULL, 403, "User \\\"system:anonymous\\\" cannot list resource \\\"configmaps\\\"");
+    expect(nobody, "GET", "/api", NULL, 403, "cannot get path");
+    expect(user, "GET", "/api", NULL, 200, "APIVersions");
+    expect(user, "GET", CM "/x", NULL, 403,
+           "configmaps \\\"x\\\" is forbidden: User \\\"jane\\\" cannot get resource \\\"configmaps\\\" in "
+           "API group \\\"\\\" in the namespace \\\"default\\\"");
+    expect(admin, "POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles",
+           "{\"metadata\":{\"name\":\"reader\"},\"rules\":[{\"apiGroups\":[\"\"],\"resources\":[\"configmaps\"],"
+           "\"verbs\":[\"get\"]}]}", 201, NULL);
+    expect(admin, "POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings",
+           "{\"metadata\":{\"name\":\"jane\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":"
+           "\"Role\",\"name\":\"reader\"},\"subjects\":[{\"kind\":\"User\",\"name\":\"jane\",\"apiGroup\":"
+           "\"rbac.authorization.k8s.io\"}]}", 201, NULL);
+    expect(user, "GET", CM "/x", NULL, 404, "NotFound");
+    expect(user, "GET", CM, NULL, 403, "cannot list");
+    kn_http_client_free(nobody);
+    kn_http_client_free(user);
+}
+
+KTEST(begins_with_what_a_cluster_needs)
+{
+    expect(admin, "GET", "/api/v1/namespaces/kube-system", NULL, 200, "\"phase\":\"Active\"");
+    expect(admin, "GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin", NULL, 200, NULL);
+    expect(admin, "GET", "/api/v1/namespaces/default/services/kubernetes", NULL, 200, "10.96.0.1");
+    expect(admin, "GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", NULL,
+           200, "127.0.0.1");
+    expect(admin, "GET", "/readyz", NULL, 200, "ok");
+}
+
+KTEST(pages_a_list_as_it_was_at_its_first_page)
+{
+    char body[128], path[256];
+    for (int i = 0; i < 5; i++) {
+        snprintf(body, sizeof body, "{\"metadata\":{\"name\":\"page-%d\",\"labels\":{\"p\":\"1\"}}}", i);
+        expect(admin, "POST", CM, body, 201, NULL);
+    }
+    struct reply r = ask(admin, "GET", CM "?labelSelector=p=1&limit=2", "", NULL);
+    ktest_eq_int(kn_json_len(kn_json_get(r.body, KN_K_items)), 2);
+    struct kn_sv token = KN_JSON_STR_AT(r.body, KN_K_metadata, KN_K_continue);
+    ktest_true(token.len > 0);
+    expect(admin, "DELETE", CM "/page-4", NULL, 200, NULL); // after the first page
+    snprintf(path, sizeof path, CM "?labelSelector=p=1&limit=10&continue=%.*s", KN_SV_ARG(token));
+    struct reply rest = ask(admin, "GET", path, "", NULL);
+    ktest_eq_int(kn_json_len(kn_json_get(rest.body, KN_K_items)), 3); // page-4 is still seen
+    kn_arena_free(r.arena);
+    kn_arena_free(rest.arena);
+}
+
+// Reads one line of a watch.
+static void read_event(struct kn_body *b, struct kn_buf *line)
+{
+    kn_buf_clear(line);
+    char c;
+    for (;;) {
+        size_t n = 0;
+        ktest_ok(kn_http_read(b, &c, 1, kn_mono() + 10 * KN_SECOND, &n));
+        ktest_eq_int(n, 1);
+        if (c == '\n')
+            return;
+        kn_buf_add_byte(line, c);
+    }
+}
+
+KTEST(a_watch_tells_every_change_in_order)
+{
+    struct reply now = ask(admin, "GET", CM, "", NULL);
+    struct kn_sv rev = KN_JSON_STR_AT(now.body, KN_K_metadata, KN_K_resourceVersion);
+    char path[256];
+    snprintf(path, sizeof path, CM "?watch=1&labelSelector=w=1&resourceVersion=%.*s", KN_SV_ARG(rev));
+    struct kn_http_client_req req = {.method = "GET", .url = kn_sv_c(path)};
+    struct kn_http_client_resp head;
+    struct kn_body *b;
+    ktest_ok(kn_http_open(admin, &req, now.arena, &head, &b));
+    ktest_eq_int(head.status, 200);
+    expect(admin, "POST", CM, "{\"metadata\":{\"name\":\"w\",\"labels\":{\"w\":\"1\"}}}", 201, NULL);
+    expect(admin, "PUT", CM "/w", "{\"metadata\":{\"name\":\"w\",\"labels\":{\"w\":\"1\"}},\"data\":{\"x\":\"1\"}}",
+           200, NULL);
+    expect(admin, "PUT", CM "/w", "{\"metadata\":{\"name\":\"w\"}}", 200, NULL); // no longer selected
+    expect(admin, "DELETE", CM "/w", NULL, 200, NULL);
+    expect(admin, "POST", CM, "{\"metadata\":{\"name\":\"w\",\"labels\":{\"w\":\"1\"}}}", 201, NULL);
+    static const char *const want[] = {"ADDED", "MODIFIED", "DELETED", "ADDED"};
+    struct kn_buf line = KN_BUF(1 << 16);
+    for (size_t i = 0; i < KN_ARRAY_LEN(want); i++) {
+        read_event(b, &line);
+        struct kn_json *e;
+        ktest_ok(kn_json_parse(now.arena, kn_arena_dup(now.arena, kn_buf_sv(&line)), NULL, &e));
+        ktest_eq_sv(kn_json_str(kn_json_get(e, KN_K_type)), want[i]);
+        ktest_eq_sv(KN_JSON_STR_AT(e, KN_K_object, KN_K_metadata, KN_K_name), "w");
+    }
+    kn_http_close(b);
+    kn_buf_done(&line);
+    kn_arena_free(now.arena);
+}
+
+KTEST(an_old_deployment_is_stored_in_the_new_form)
+{
+    expect(admin, "POST", "/apis/extensions/v1beta1/namespaces/default/deployments",
+           "{\"apiVersion\":\"extensions/v1beta1\",\"kind\":\"Deployment\",\"metadata\":{\"name\":\"old\"},\"spec\":"
+           "{\"replicas\":3,\"template\":{\"metadata\":{\"labels\":{\"app\":\"x\"}},\"spec\":{\"containers\":[{"
+           "\"name\":\"c\",\"image\":\"nginx\"}]}}}}", 201, "\"apiVersion\":\"extensions/v1beta1\"");
+    expect(admin, "GET", "/apis/apps/v1/namespaces/default/deployments/old", NULL, 200,
+           "\"selector\":{\"matchLabels\":{\"app\":\"x\"}}");
+    struct reply r = ask(admin, "PATCH", "/apis/apps/v1/namespaces/default/deployments/old/scale",
+                         "application/merge-patch+json", "{\"spec\":{\"replicas\":6}}");
+    ktest_eq_int(r.status, 200);
+    ktest_eq_int(kn_json_int(KN_JSON_AT(r.body, KN_K_spec, KN_K_replicas), 0), 6);
+    kn_arena_free(r.arena);
+    expect(admin, "GET", "/apis/apps/v1/namespaces/default/deployments/old", NULL, 200, "\"replicas\":6");
+}
+
+KTEST(services_get_addresses_and_ports_once)
+{
+    static const char body[] = "{\"metadata\":{\"name\":\"%s\"},\"spec\":{\"type\":\"NodePort\",\"ports\":[{\"port\":80,"
+                               "\"nodePort\":31001}],\"selector\":{\"a\":\"b\"}}}";
+    char text[512];
+    snprintf(text, sizeof text, body, "one");
+    expect(admin, "POST", "/api/v1/namespaces/default/services", text, 201, "\"clusterIP\":\"10.96.");
+    snprintf(text, sizeof text, body, "two");
+    expect(admin, "POST", "/api/v1/namespaces/default/services", text, 422,
+           "provided port is already allocated");
+    expect(admin, "DELETE", "/api/v1/namespaces/default/services/one", NULL, 200, NULL);
+    expect(admin, "POST", "/api/v1/namespaces/default/services", text, 201, "31001");
+}
+
+int main(void)
+{
+    const struct CMUnitTest all[] = {
+        KTEST_CASE(creates_reads_changes_and_deletes),
+        KTEST_CASE(refuses_in_upstreams_words),
+        KTEST_CASE(asks_who_and_whether_he_may),
+        KTEST_CASE(begins_with_what_a_cluster_needs),
+        KTEST_CASE(pages_a_list_as_it_was_at_its_first_page),
+        KTEST_CASE(a_watch_tells_every_change_in_order),
+        KTEST_CASE(an_old_deployment_is_stored_in_the_new_form),
+        KTEST_CASE(services_get_addresses_and_ports_once),
+    };
+    return cmocka_run_group_tests_name("apiserver", all, set_up, tear_down);
+}
