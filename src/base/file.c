@@ -12,20 +12,27 @@ struct kn_status kn_file_read(const char *path, size_t max, struct kn_buf *out)
         return kn_error_errno(errno, "open %s", path);
     size_t total = 0;
     for (;;) {
-        if (!kn_buf_room(out, 4096))
+        size_t room = out->max - out->len;
+        char beyond; // where the first byte that is too much goes
+        if (room && !kn_buf_room(out, room < 4096 ? room : 4096))
             return kn_wrap(kn_buf_status(out, "the file"), "read %s", path);
-        ssize_t n = read(fd, out->ptr + out->len, out->cap - out->len - 1);
+        ssize_t n = room ? read(fd, out->ptr + out->len,
+                                out->cap - out->len - 1 < room ? out->cap - out->len - 1 : room)
+                         : read(fd, &beyond, 1);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return kn_error_errno(errno, "read %s", path);
         if (n == 0)
             break;
-        out->len += (size_t)n;
         total += (size_t)n;
-        if (total > max)
-            return kn_error(KN_TOO_LARGE, "read %s: it is larger than %zu bytes", path, max);
+        if (room == 0 || total > max)
+            return kn_error(KN_TOO_LARGE, "read %s: it is larger than %zu bytes", path,
+                            room == 0 ? out->max : max);
+        out->len += (size_t)n;
     }
+    if (!out->ptr)
+        return KN_STATUS_OK;
     out->ptr[out->len] = '\0';
     return KN_STATUS_OK;
 }

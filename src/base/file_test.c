@@ -1,0 +1,43 @@
+#include "base/file.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/ktest.h"
+
+KTEST(reads_what_it_wrote_and_not_more_than_it_may)
+{
+    char folder[] = "/tmp/knarr-file-XXXXXX", path[64], big[10000];
+    ktest_true(mkdtemp(folder) != NULL);
+    snprintf(path, sizeof path, "%s/a/b/c", folder);
+    ktest_fails(kn_file_write(path, KN_SV("x"), 0600, false), NOT_FOUND, "create");
+    snprintf(path, sizeof path, "%s/a/b", folder);
+    ktest_ok(kn_dir_make(path, 0700));
+    ktest_ok(kn_dir_make(path, 0700));
+    snprintf(path, sizeof path, "%s/a/b/c", folder);
+    memset(big, 'x', sizeof big);
+    ktest_ok(kn_file_write(path, kn_sv(big, sizeof big), 0640, true));
+    struct stat st;
+    ktest_eq_int(stat(path, &st), 0);
+    ktest_eq_int(st.st_mode & 0777, 0640);
+    struct kn_buf exact = KN_BUF(sizeof big), small = KN_BUF(sizeof big - 1), tiny = KN_BUF(10);
+    ktest_ok(kn_file_read(path, sizeof big, &exact));
+    ktest_eq_int(exact.len, sizeof big);
+    ktest_fails(kn_file_read(path, sizeof big, &small), TOO_LARGE, "larger than 9999");
+    ktest_fails(kn_file_read(path, sizeof big, &tiny), TOO_LARGE, "larger than 10");
+    kn_buf_clear(&exact);
+    ktest_fails(kn_file_read(path, 100, &exact), TOO_LARGE, "larger than 100");
+    ktest_ok(kn_file_write(path, KN_SV_NULL, 0600, false)); // an empty file
+    kn_buf_clear(&exact);
+    ktest_ok(kn_file_read(path, 100, &exact));
+    ktest_eq_int(exact.len, 0);
+    kn_buf_done(&exact);
+    kn_buf_done(&small);
+    kn_buf_done(&tiny);
+    ktest_ok(kn_dir_remove(folder));
+    ktest_true(!kn_file_exists(folder));
+    ktest_ok(kn_dir_remove(folder));
+}
+
+KTEST_MAIN(KTEST_CASE(reads_what_it_wrote_and_not_more_than_it_may))
