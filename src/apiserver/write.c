@@ -41,6 +41,18 @@ static struct kn_status yaml_to_json(struct kn_request *r, struct kn_sv *text)
     return s;
 }
 
+// Bodies from this process may leave out what their type says already.
+static void fill_kind(struct kn_arena *a, const struct kn_type *type, struct kn_json *v)
+{
+    struct kn_sv group = kn_type_group(type), version = kn_type_version(type);
+    if (!kn_json_get(v, KN_K_kind))
+        kn_json_set_str(a, v, KN_K_kind, kn_type_name(type));
+    if (!kn_json_get(v, KN_K_apiVersion))
+        kn_json_set_str(a, v, KN_K_apiVersion,
+                        group.len ? kn_arena_printf(a, "%.*s/%.*s", KN_SV_ARG(group), KN_SV_ARG(version))
+                                  : version);
+}
+
 struct kn_status kn_body_decode(struct kn_request *r, const struct kn_type *type,
                                 struct kn_json **ret)
 {
@@ -51,6 +63,7 @@ struct kn_status kn_body_decode(struct kn_request *r, const struct kn_type *type
         *ret = kn_json_copy_shallow_text(r->arena, r->body_tree);
         if (!*ret)
             return kn_arena_error(r->arena, "the object");
+        fill_kind(r->arena, type, *ret);
         return kn_decode(r->arena, type, *ret, NULL);
     }
     if (r->body.len == 0)
