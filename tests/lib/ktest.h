@@ -37,6 +37,17 @@
 // It failed with this code, and its text contains `part` (NULL: any). The status is ended.
 #define ktest_fails(expr, want, part) ktest_fails_at((expr), KN_##want, (part), __FILE__, __LINE__)
 
+// Waits until cond is true, looking at it again every millisecond; fails after 10 seconds. For what
+// tells nobody when it changes: where there is a condition variable or a deadline, wait for that.
+#define KTEST_PATIENCE (10 * KN_SECOND)
+#define ktest_until(cond)                                                                          \
+    do {                                                                                           \
+        int64_t ktest_end_ = kn_mono() + KTEST_PATIENCE;                                           \
+        while (!(cond) && kn_mono() < ktest_end_)                                                  \
+            usleep(1000);                                                                          \
+        assert_true(cond);                                                                         \
+    } while (0)
+
 static inline void ktest_eq_sv_at(struct kn_sv got, struct kn_sv want, const char *file, int line)
 {
     if (kn_sv_eq(got, want))

@@ -22,6 +22,23 @@ static struct kn_cert_info about(const char *cn, const struct kn_sv *orgs, size_
                                  .not_after = {now.ns + 86400 * KN_SECOND}};
 }
 
+static struct kn_status start_server(struct test_api *t, uint16_t port)
+{
+    struct kn_apiserver_config c = {.store = t->store,
+                                    .bind_address = "127.0.0.1",
+                                    .port = port,
+                                    .server_chain = &t->chain,
+                                    .server_key = t->key,
+                                    .client_cas = &t->cas,
+                                    .token_key = t->token_key,
+                                    .advertise_address = "127.0.0.1",
+                                    .workers = 4};
+    KN_TRY(kn_apiserver_start(&c, &t->server));
+    t->port = kn_apiserver_port(t->server);
+    snprintf(t->base, sizeof t->base, "https://127.0.0.1:%u", t->port);
+    return KN_STATUS_OK;
+}
+
 struct kn_status test_api_start(const char *folder, struct test_api *t)
 {
     *t = (struct test_api){0};
@@ -35,18 +52,18 @@ struct kn_status test_api_start(const char *folder, struct test_api *t)
     KN_TRY(kn_cert_issue(t->ca, t->ca_key, t->key, &info, &t->cert));
     kn_certs_add(&t->cas, t->ca);
     kn_certs_add(&t->chain, t->cert);
-    struct kn_apiserver_config c = {.store = t->store,
-                                    .bind_address = "127.0.0.1",
-                                    .server_chain = &t->chain,
-                                    .server_key = t->key,
-                                    .client_cas = &t->cas,
-                                    .token_key = t->token_key,
-                                    .advertise_address = "127.0.0.1",
-                                    .workers = 4};
-    KN_TRY(kn_apiserver_start(&c, &t->server));
-    t->port = kn_apiserver_port(t->server);
-    snprintf(t->base, sizeof t->base, "https://127.0.0.1:%u", t->port);
-    return KN_STATUS_OK;
+    return start_server(t, 0);
+}
+
+void test_api_stop_server(struct test_api *t)
+{
+    kn_apiserver_stop(t->server);
+    t->server = NULL;
+}
+
+struct kn_status test_api_start_server(struct test_api *t)
+{
+    return start_server(t, t->port);
 }
 
 void test_api_stop(struct test_api *t)
@@ -71,8 +88,8 @@ static struct kn_status issue(struct test_api *t, const char *user, const char *
     return kn_cert_issue(t->ca, t->ca_key, *ret_key, &info, ret);
 }
 
-struct kn_status test_api_client(struct test_api *t, const char *user, const char *group,
-                                 struct kn_http_client **ret)
+static struct kn_status make_tls(struct test_api *t, const char *user, const char *group,
+                                 struct kn_tls_ctx **ret)
 {
     struct kn_tls_ctx *tls;
     KN_TRY(kn_tls_client_new(&(struct kn_tls_client_options){0}, &tls));
@@ -86,8 +103,28 @@ struct kn_status test_api_client(struct test_api *t, const char *user, const cha
         KN_TRY(kn_tls_set_identity(tls, &chain, key));
         kn_certs_done(&chain);
     }
+    *ret = tls;
+    return KN_STATUS_OK;
+}
+
+struct kn_status test_api_client(struct test_api *t, const char *user, const char *group,
+                                 struct kn_http_client **ret)
+{
+    struct kn_tls_ctx *tls;
+    KN_TRY(make_tls(t, user, group, &tls));
     struct kn_http_client_config c = {.base = t->base, .tls = tls};
     struct kn_status s = kn_http_client_new(&c, ret);
+    kn_tls_ctx_free(tls);
+    return s;
+}
+
+struct kn_status test_api_remote(struct test_api *t, const char *user, const char *group,
+                                 struct kn_client **ret)
+{
+    struct kn_tls_ctx *tls;
+    KN_TRY(make_tls(t, user, group, &tls));
+    struct kn_remote_config c = {.base = t->base, .tls = tls};
+    struct kn_status s = kn_remote_open(&c, ret);
     kn_tls_ctx_free(tls);
     return s;
 }
