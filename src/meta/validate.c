@@ -14,6 +14,14 @@ struct kind_row {
 static const struct kind_row rows[] = {
     {"", "Namespace", kn_name_dns_label_problem, NULL},
     {"", "Service", kn_name_dns_label_problem, NULL},
+    {"", "Pod", NULL, kn_check_pod},
+    {"", "PodTemplate", NULL, kn_check_pod_template_object},
+    {"", "ReplicationController", NULL, kn_check_replication_controller},
+    {"apps", "ControllerRevision", NULL, kn_check_controller_revision},
+    {"apps", "DaemonSet", NULL, kn_check_daemon_set},
+    {"apps", "Deployment", NULL, kn_check_deployment},
+    {"apps", "ReplicaSet", NULL, kn_check_replica_set},
+    {"apps", "StatefulSet", kn_name_dns_label_problem, kn_check_stateful_set},
     {"rbac.authorization.k8s.io", "Role", kn_name_path_segment_problem, NULL},
     {"rbac.authorization.k8s.io", "ClusterRole", kn_name_path_segment_problem, NULL},
     {"rbac.authorization.k8s.io", "RoleBinding", kn_name_path_segment_problem, NULL},
@@ -31,11 +39,12 @@ static const struct kind_row *row_of(const struct kn_resource *r)
 
 // -- the tables ------------------------------------------------------------------------------------
 
+// At the field, or at the object that holds it.
 static bool has_problem_at(struct kn_problems *p, const struct kn_path *path)
 {
-    struct kn_sv text = kn_path_text(p->arena, path);
+    struct kn_sv text = kn_path_text(p->arena, path), parent = kn_path_text(p->arena, path->up);
     for (const struct kn_problem *q = p->first; q; q = q->next)
-        if (kn_sv_eq(q->path, text))
+        if (kn_sv_eq(q->path, text) || (parent.len && kn_sv_eq(q->path, parent)))
             return true;
     return false;
 }

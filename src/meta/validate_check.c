@@ -177,3 +177,85 @@ void kn_check_ip(struct kn_problems *p, const struct kn_path *path, struct kn_sv
         kn_check_invalid_text(p, path, text,
                               "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
 }
+
+void kn_check_range(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v,
+                    int64_t min, int64_t max)
+{
+    int64_t n = kn_json_int(v, min);
+    if (n < min || n > max)
+        kn_check_invalid(p, path, v, "must be between %lld and %lld, inclusive", (long long)min,
+                         (long long)max);
+}
+
+void kn_check_not_found(struct kn_problems *p, const struct kn_path *path, struct kn_sv text,
+                        const char *detail)
+{
+    kn_problem_add(p, KN_PROBLEM_NOT_FOUND, path, kn_problem_quote(p->arena, text), "%s", detail);
+}
+
+void kn_check_too_many(struct kn_problems *p, const struct kn_path *path, size_t n, int max)
+{
+    kn_problem_add(p, KN_PROBLEM_TOO_MANY, path, kn_arena_printf(p->arena, "%zu", n),
+                   "must have at most %d item%s", max, max == 1 ? "" : "s");
+}
+
+void kn_check_mode(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v)
+{
+    int64_t mode = kn_json_int(v, 0);
+    if (mode < 0 || mode > 0777)
+        kn_check_invalid(p, path, v, "must be a number between 0 and 0777 (octal), both inclusive");
+}
+
+// -- paths of files --------------------------------------------------------------------------------
+
+void kn_check_no_backsteps(struct kn_problems *p, const struct kn_path *path, struct kn_sv text)
+{
+    struct kn_sv rest = text;
+    do {
+        if (kn_sv_is(kn_sv_cut(&rest, '/'), "..")) {
+            kn_check_invalid_text(p, path, text, "must not contain '..'");
+            return;
+        }
+    } while (rest.ptr);
+}
+
+void kn_check_descending_path(struct kn_problems *p, const struct kn_path *path, struct kn_sv text)
+{
+    if (kn_sv_starts(text, KN_SV("/")))
+        kn_check_invalid_text(p, path, text, "must be a relative path");
+    kn_check_no_backsteps(p, path, text);
+}
+
+void kn_check_local_path(struct kn_problems *p, const struct kn_path *path, struct kn_sv text)
+{
+    kn_check_descending_path(p, path, text);
+    if (kn_sv_starts(text, KN_SV("..")) && !kn_sv_starts(text, KN_SV("../")))
+        kn_check_invalid_text(p, path, text, "must not start with '..'");
+}
+
+// -- names that were seen --------------------------------------------------------------------------
+
+struct kn_names_entry {
+    struct kn_names_entry *next;
+    struct kn_sv name;
+};
+
+bool kn_names_has(const struct kn_names *names, struct kn_sv name)
+{
+    for (const struct kn_names_entry *e = names->first; e; e = e->next)
+        if (kn_sv_eq(e->name, name))
+            return true;
+    return false;
+}
+
+bool kn_names_add(struct kn_problems *p, struct kn_names *names, struct kn_sv name)
+{
+    if (kn_names_has(names, name))
+        return false;
+    struct kn_names_entry *e = KN_ARENA_NEW(p->arena, struct kn_names_entry);
+    if (e) {
+        *e = (struct kn_names_entry){names->first, name};
+        names->first = e;
+    }
+    return true;
+}
