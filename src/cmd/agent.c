@@ -1,0 +1,157 @@
+// `knarr agent`: the node. Root, since it makes namespaces, mounts and rules; to the server it is a
+// node like any other: HTTPS, a certificate of its own, the node authorizer's limits.
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "client/remote.h"
+#include "cluster/pki.h"
+#include "cmd/options.h"
+#include "cmd/say.h"
+#include "cmd/site.h"
+#include "cmd/verbs.h"
+#include "cmd/wiring.h"
+#include "node/agent.h"
+#include "node/kubelet_server.h"
+#include "node/space.h"
+
+#define READY_FD 3
+#define TICK (600 * KN_SECOND)
+
+struct agent {
+    struct kn_site site;
+    char pki[KN_SITE_PATH], node_data[KN_SITE_PATH], log[KN_SITE_PATH];
+    struct kn_identity client_identity, server_identity;
+    struct kn_certs cas;
+    struct kn_tls_ctx *client_tls, *server_tls;
+    struct kn_client *client;
+    struct kn_wiring *wiring;
+    struct kn_agent *agent;
+    struct kn_kubelet_server *kubelet;
+};
+
+static struct kn_status load_identities(struct agent *a)
+{
+    KN_TRY(kn_identity_load(a->pki, "node", &a->client_identity));
+    KN_TRY(kn_identity_load(a->pki, "node-server", &a->server_identity));
+    KN_TRY(kn_pki_load_certs(a->pki, "ca", &a->cas));
+    KN_TRY(kn_tls_client_new(&(struct kn_tls_client_options){0}, &a->client_tls));
+    KN_TRY(kn_tls_set_cas(a->client_tls, &a->cas));
+    KN_TRY(kn_tls_set_identity(a->client_tls, &a->client_identity.chain, a->client_identity.key));
+    KN_TRY(kn_tls_server_new(&a->server_tls));
+    KN_TRY(kn_tls_set_cas(a->server_tls, &a->cas));
+    return kn_tls_set_identity(a->server_tls, &a->server_identity.chain, a->server_identity.key);
+}
+
+static struct kn_status start(struct agent *a)
+{
+    char base[64];
+    KN_TRY(load_identities(a));
+    snprintf(base, sizeof base, "https://127.0.0.1:%d", (int)a->site.port);
+    struct kn_remote_config remote = {.base = base, .tls = a->client_tls};
+    KN_TRY(kn_remote_open(&remote, &a->client));
+    KN_TRY(kn_wiring_open(&a->site, a->client, &a->wiring));
+    struct kn_agent_config config = {.client = a->client,
+                                     .node_name = a->site.node_name,
+                                     .run_dir = a->site.run,
+                                     .data_dir = a->node_data,
+                                     .log_dir = a->log,
+                                     .host_ip = a->site.host_ip,
+                                     .cluster_dns = a->site.cluster_dns,
+                                     .cluster_domain = a->site.domain,
+                                     .kubelet_port = (uint16_t)a->site.kubelet_port,
+                                     .network = kn_wiring_pod_network(a->wiring)};
+    KN_TRY(kn_agent_start(&config, &a->agent));
+    struct kn_kubelet_config kubelet = {.agent = a->agent,
+                                        .address = "0.0.0.0",
+                                        .port = (uint16_t)a->site.kubelet_port,
+                                        .tls = a->server_tls,
+                                        .client_cn = "kube-apiserver-kubelet-client"};
+    return kn_kubelet_server_start(&kubelet, &a->kubelet, NULL);
+}
+
+static void stop(struct agent *a)
+{
+    if (a->kubelet)
+        kn_kubelet_server_stop(a->kubelet);
+    if (a->agent)
+        kn_agent_stop(a->agent);
+    kn_wiring_close(a->wiring);
+    kn_client_close(a->client);
+}
+
+static void reload(struct agent *a)
+{
+    struct kn_identity fresh;
+    struct kn_status st = kn_identity_load(a->pki, "node-server", &fresh);
+    if (kn_ok(st)) {
+        st = kn_tls_set_identity(a->server_tls, &fresh.chain, fresh.key);
+        kn_identity_done(&fresh);
+    }
+    if (kn_ok(st))
+        st = kn_identity_load(a->pki, "node", &fresh);
+    if (kn_ok(st)) {
+        st = kn_tls_set_identity(a->client_tls, &fresh.chain, fresh.key);
+        kn_identity_done(&fresh);
+        kn_remote_renew(a->client);
+    }
+    if (kn_log_status(KN_LOG_ERROR, st, "load the node's certificates again"))
+        kn_info("the node's certificates were loaded again");
+}
+
+int kn_verb_agent(int argc, char **argv)
+{
+    const char *data = KN_SITE_DATA;
+    bool verbose = false, help;
+    const struct kn_option options[] = {
+        {"data", 0, KN_OPTION_TEXT, &data, "FOLDER", "the cluster's data"},
+        {"verbose", 'v', KN_OPTION_SWITCH, &verbose, NULL, "log more"},
+    };
+    struct kn_status st = kn_options_parse_args(options, 2, &argc, argv, &help);
+    if (!kn_ok(st))
+        return kn_say_failed(st, "agent");
+    prctl(PR_SET_NAME, "knarr-agent");
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    kn_log_init("agent", verbose ? KN_LOG_DEBUG : KN_LOG_INFO);
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_TRIM_THRESHOLD, 256 << 10);
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    struct agent *a = KN_NEW(struct agent);
+    st = kn_site_load(&a->site, data);
+    if (kn_ok(st)) {
+        kn_site_data(&a->site, "pki", a->pki);
+        kn_site_data(&a->site, "node", a->node_data);
+        kn_site_data(&a->site, "pod-logs", a->log);
+        // before the first thread: a process with threads cannot enter a mount namespace
+        st = kn_space_enter(&(struct kn_space_config){.run_dir = a->site.run});
+    }
+    if (kn_ok(st))
+        st = start(a);
+    if (kn_ok(st)) {
+        if (write(READY_FD, "r", 1) == 1)
+            kn_info("ready");
+        close(READY_FD);
+        for (int sig = 0; sig != SIGTERM && sig != SIGINT;) {
+            struct timespec tick = {TICK / KN_SECOND, 0};
+            sig = sigtimedwait(&signals, NULL, &tick);
+            if (sig == SIGHUP)
+                reload(a);
+            else if (sig < 0)
+                malloc_trim(0);
+        }
+    }
+    int code = kn_log_status(KN_LOG_ERROR, st, "start") ? 0 : 1;
+    stop(a);
+    free(a);
+    return code;
+}
