@@ -281,12 +281,12 @@ struct kn_status kn_apiserver_start(const struct kn_apiserver_config *c, struct 
         st = open_http(s, c);
     if (kn_ok(st))
         st = start_workers(s);
-    if (kn_ok(st))
-        st = kn_http_server_start(s->http);
     if (kn_ok(st) && s->config.advertise_port == 0)
         s->config.advertise_port = s->port;
     if (kn_ok(st))
-        st = kn_bootstrap(s);
+        st = kn_bootstrap(s); // before anybody can ask: roles are there with the first request
+    if (kn_ok(st))
+        st = kn_http_server_start(s->http);
     if (!kn_ok(st)) {
         kn_apiserver_stop(s);
         return kn_wrap(st, "start the API server");
