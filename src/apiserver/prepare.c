@@ -97,6 +97,16 @@ static struct kn_status refuse(struct kn_request *r, struct kn_status why, const
     return kn_problems_status(&p, KN_SV(""), KN_SV("Service"), r->name);
 }
 
+static struct kn_status refuse_ip_change(struct kn_request *r, struct kn_sv given)
+{
+    struct kn_problems p;
+    kn_problems_init(&p, r->arena);
+    struct kn_sv quoted = kn_problem_quote(r->arena, given);
+    kn_problem_add(&p, KN_PROBLEM_INVALID, KN_PATH_SV(NULL, KN_SV("spec.clusterIPs[0]")),
+                   kn_arena_printf(r->arena, "[%.*s]", KN_SV_ARG(quoted)), "may not change once set");
+    return kn_problems_status(&p, KN_SV(""), KN_SV("Service"), r->name);
+}
+
 static bool old_has_port(const struct kn_json *old_spec, int64_t port)
 {
     const struct kn_json *p;
@@ -182,8 +192,9 @@ static struct kn_status allocate_service(struct kn_request *r, struct kn_json *o
     set_families(r, spec);
     struct kn_sv given = kn_json_str(kn_json_get(spec, KN_K_clusterIP));
     struct kn_sv old_ip = service_ip(old_spec);
-    if (kn_sv_is(given, "None")) {
-        set_ip(r, spec, given);
+    bool headless = kn_sv_is(kn_json_str(kn_json_get(old_spec, KN_K_clusterIP)), "None");
+    if (kn_sv_is(given, "None") || (given.len == 0 && headless)) {
+        set_ip(r, spec, KN_SV("None"));
     } else if (given.len == 0) {
         struct kn_sv ip = old_ip;
         char fresh[16];
@@ -195,8 +206,8 @@ static struct kn_status allocate_service(struct kn_request *r, struct kn_json *o
         }
         set_ip(r, spec, kn_arena_dup(r->arena, ip));
     } else if (!kn_sv_eq(given, old_ip)) {
-        if (old_ip.len)
-            return KN_STATUS_OK; // validation says that it may not change
+        if (old_ip.len) // refused here: undoing would give back an address of another service
+            return refuse_ip_change(r, given);
         struct kn_status s = kn_alloc_take_ip(r->server->alloc, given);
         if (!kn_ok(s)) {
             kn_json_remove(spec, KN_K_clusterIP); // not ours to give back

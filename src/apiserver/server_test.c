@@ -135,7 +135,7 @@ KTEST(begins_with_what_a_cluster_needs)
     expect(admin, "GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin", NULL, 200, NULL);
     expect(admin, "GET", "/api/v1/namespaces/default/services/kubernetes", NULL, 200, "10.96.0.1");
     expect(admin, "GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", NULL,
-           200, "127.0.0.1");
+           200, "192.0.2.1");
     expect(admin, "GET", "/readyz", NULL, 200, "ok");
 }
 
@@ -234,6 +234,27 @@ KTEST(services_get_addresses_and_ports_once)
     expect(admin, "POST", "/api/v1/namespaces/default/services", text, 201, "31001");
 }
 
+KTEST(services_keep_their_address_and_take_no_other)
+{
+    static const char body[] = "{\"metadata\":{\"name\":\"%s\"},\"spec\":{\"clusterIP\":\"%s\",\"ports\":[{\"port\":80}]}}";
+    static const char path[] = "/api/v1/namespaces/default/services";
+    char text[512], change[] = "{\"spec\":{\"clusterIP\":\"10.96.0.77\"}}";
+    snprintf(text, sizeof text, body, "taken", "10.96.0.77");
+    expect(admin, "POST", path, text, 201, NULL);
+    snprintf(text, sizeof text, body, "other", "");
+    expect(admin, "POST", path, text, 201, NULL);
+    struct reply r = ask(admin, "PATCH", "/api/v1/namespaces/default/services/other",
+                         "application/merge-patch+json", change);
+    ktest_eq_int(r.status, 422);
+    ktest_eq_sv(kn_json_str(kn_json_get(r.body, KN_K_message)),
+                "Service \"other\" is invalid: spec.clusterIPs[0]: Invalid value: "
+                "[\"10.96.0.77\"]: may not change once set");
+    kn_arena_free(r.arena);
+    // the refused change has not given the address of the first service to others
+    snprintf(text, sizeof text, body, "third", "10.96.0.77");
+    expect(admin, "POST", path, text, 422, "provided IP is already allocated");
+}
+
 int main(void)
 {
     const struct CMUnitTest all[] = {
@@ -245,6 +266,7 @@ int main(void)
         KTEST_CASE(a_watch_tells_every_change_in_order),
         KTEST_CASE(an_old_deployment_is_stored_in_the_new_form),
         KTEST_CASE(services_get_addresses_and_ports_once),
+        KTEST_CASE(services_keep_their_address_and_take_no_other),
     };
     return cmocka_run_group_tests_name("apiserver", all, set_up, tear_down);
 }

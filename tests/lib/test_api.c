@@ -31,7 +31,7 @@ static struct kn_status start_server(struct test_api *t, uint16_t port)
                                     .server_key = t->key,
                                     .client_cas = &t->cas,
                                     .token_key = t->token_key,
-                                    .advertise_address = "127.0.0.1",
+                                    .advertise_address = "192.0.2.1",
                                     .workers = 4};
     KN_TRY(kn_apiserver_start(&c, &t->server));
     t->port = kn_apiserver_port(t->server);
