@@ -10,23 +10,34 @@ struct kind_row {
     kn_kind_check *check;  // NULL: the tables are all that is known
 };
 
-// RBAC's names are path segments, so that they may hold colons and capitals.
+// Names of RBAC and of events are path segments, so that they may hold colons and capitals.
 static const struct kind_row rows[] = {
-    {"", "Namespace", kn_name_dns_label_problem, NULL},
-    {"", "Service", kn_name_dns_label_problem, NULL},
+    {"", "ConfigMap", NULL, kn_check_config_map},
+    {"", "Endpoints", NULL, kn_check_endpoints},
+    {"", "Event", kn_name_path_segment_problem, kn_check_event},
+    {"", "LimitRange", NULL, kn_check_limit_range},
+    {"", "Namespace", kn_name_dns_label_problem, kn_check_namespace},
+    {"", "Node", NULL, kn_check_node},
+    {"", "PersistentVolume", NULL, kn_check_persistent_volume},
+    {"", "PersistentVolumeClaim", NULL, kn_check_claim},
     {"", "Pod", NULL, kn_check_pod},
     {"", "PodTemplate", NULL, kn_check_pod_template_object},
     {"", "ReplicationController", NULL, kn_check_replication_controller},
+    {"", "ResourceQuota", NULL, kn_check_resource_quota},
+    {"", "Secret", NULL, kn_check_secret},
+    {"", "Service", kn_name_dns_label_problem, kn_check_service},
     {"apps", "ControllerRevision", NULL, kn_check_controller_revision},
     {"apps", "DaemonSet", NULL, kn_check_daemon_set},
     {"apps", "Deployment", NULL, kn_check_deployment},
     {"apps", "ReplicaSet", NULL, kn_check_replica_set},
     {"apps", "StatefulSet", kn_name_dns_label_problem, kn_check_stateful_set},
-    {"rbac.authorization.k8s.io", "Role", kn_name_path_segment_problem, NULL},
-    {"rbac.authorization.k8s.io", "ClusterRole", kn_name_path_segment_problem, NULL},
-    {"rbac.authorization.k8s.io", "RoleBinding", kn_name_path_segment_problem, NULL},
-    {"rbac.authorization.k8s.io", "ClusterRoleBinding", kn_name_path_segment_problem, NULL},
-    {"coordination.k8s.io", "Lease", NULL, NULL},
+    {"coordination.k8s.io", "Lease", NULL, kn_check_lease},
+    {"discovery.k8s.io", "EndpointSlice", NULL, kn_check_endpoint_slice},
+    {"rbac.authorization.k8s.io", "ClusterRole", kn_name_path_segment_problem, kn_check_cluster_role},
+    {"rbac.authorization.k8s.io", "ClusterRoleBinding", kn_name_path_segment_problem,
+     kn_check_cluster_role_binding},
+    {"rbac.authorization.k8s.io", "Role", kn_name_path_segment_problem, kn_check_role},
+    {"rbac.authorization.k8s.io", "RoleBinding", kn_name_path_segment_problem, kn_check_role_binding},
 };
 
 static const struct kind_row *row_of(const struct kn_resource *r)
@@ -49,12 +60,22 @@ static bool has_problem_at(struct kn_problems *p, const struct kn_path *path)
     return false;
 }
 
-// A value that is not among those that its field enumerates.
+// A function has complained of that word, perhaps under another field's name.
+static bool is_refused(struct kn_problems *p, struct kn_sv shown)
+{
+    for (const struct kn_problem *q = p->first; q; q = q->next)
+        if (q->type == KN_PROBLEM_NOT_SUPPORTED && kn_sv_eq(q->value, shown))
+            return true;
+    return false;
+}
+
+// A value that is not among those that its field enumerates. The empty text is a matter of what is
+// required, which functions know.
 static void check_enum(struct kn_problems *p, const struct kn_path *path, const struct kn_type *type,
                        const struct kn_field *f, const struct kn_json *v)
 {
     struct kn_sv allowed, text = kn_json_str(v);
-    if (!kn_json_is_string(v) || !kn_field_enum(type, f, 0, &allowed))
+    if (!text.len || !kn_field_enum(type, f, 0, &allowed))
         return;
     struct kn_buf b KN_CLEANUP(kn_buf_done) = KN_BUF(64 << 10);
     for (size_t i = 0; kn_field_enum(type, f, i, &allowed); i++) {
@@ -62,9 +83,9 @@ static void check_enum(struct kn_problems *p, const struct kn_path *path, const 
             return;
         kn_buf_addf(&b, "%s\"%.*s\"", i ? ", " : "supported values: ", KN_SV_ARG(allowed));
     }
-    if (!has_problem_at(p, path))
-        kn_problem_add(p, KN_PROBLEM_NOT_SUPPORTED, path, kn_problem_quote(p->arena, text), "%s",
-                       kn_buf_cstr(&b));
+    struct kn_sv shown = kn_problem_quote(p->arena, text);
+    if (!has_problem_at(p, path) && !is_refused(p, shown))
+        kn_problem_add(p, KN_PROBLEM_NOT_SUPPORTED, path, shown, "%s", kn_buf_cstr(&b));
 }
 
 static void check_tables(struct kn_problems *p, const struct kn_path *path,

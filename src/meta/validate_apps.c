@@ -300,7 +300,8 @@ void kn_check_stateful_set(struct kn_problems *p, const struct kn_json *obj, con
                            struct kn_sv sub)
 {
     const struct kn_path *path = KN_PATH(NULL, "spec");
-    const struct kn_json *spec = GET(obj, spec);
+    const struct kn_json *spec = GET(obj, spec), *claim;
+    int64_t i = 0;
     struct kn_sv policy = TEXT(spec, podManagementPolicy);
     if (kn_sv_is(sub, "status")) {
         check_counts(p, GET(obj, status), GET(old, status), "status.readyReplicas");
@@ -313,6 +314,12 @@ void kn_check_stateful_set(struct kn_problems *p, const struct kn_json *obj, con
     check_set_strategy(p, SUB(path, updateStrategy), GET(spec, updateStrategy));
     check_retention(p, SUB(path, persistentVolumeClaimRetentionPolicy),
                     GET(spec, persistentVolumeClaimRetentionPolicy));
+    KN_JSON_EACH(claim, GET(spec, volumeClaimTemplates))
+    {
+        kn_check_claim_spec(p, SUB(KN_PATH_AT(SUB(path, volumeClaimTemplates), i), spec),
+                            GET(claim, spec));
+        i++;
+    }
     kn_check_not_negative(p, SUB(path, replicas), GET(spec, replicas));
     kn_check_not_negative(p, SUB(path, minReadySeconds), GET(spec, minReadySeconds));
     kn_check_not_negative(p, KN_PATH(path, "ordinals.start"), GET(GET(spec, ordinals), start));

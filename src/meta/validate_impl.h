@@ -166,3 +166,23 @@ kn_kind_check kn_check_replica_set;
 kn_kind_check kn_check_stateful_set;
 kn_kind_check kn_check_daemon_set;
 kn_kind_check kn_check_controller_revision;
+kn_kind_check kn_check_service;
+kn_kind_check kn_check_endpoints;
+kn_kind_check kn_check_endpoint_slice;
+kn_kind_check kn_check_role;
+kn_kind_check kn_check_cluster_role;
+kn_kind_check kn_check_role_binding;
+kn_kind_check kn_check_cluster_role_binding;
+kn_kind_check kn_check_lease;
+kn_kind_check kn_check_config_map;
+kn_kind_check kn_check_secret;
+kn_kind_check kn_check_namespace;
+kn_kind_check kn_check_node;
+kn_kind_check kn_check_event;
+kn_kind_check kn_check_resource_quota;
+kn_kind_check kn_check_limit_range;
+kn_kind_check kn_check_claim;
+kn_kind_check kn_check_persistent_volume;
+
+void kn_check_claim_spec(struct kn_problems *p, const struct kn_path *path,
+                         const struct kn_json *spec);
