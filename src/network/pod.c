@@ -23,7 +23,7 @@ static const uint8_t gateway_mac[6] = {0xee, 0xee, 0xee, 0xee, 0xee, 0xee};
 struct kn_pod_nets {
     char *dir; // <run_dir>/network
     struct kn_leases *leases;
-    struct kn_host_port_sink sink;
+    struct kn_pod_sink sink;
     uint32_t mtu;
 };
 
@@ -262,7 +262,8 @@ static struct kn_status open_with(struct kn_pod_nets *n, const struct kn_pod_net
     KN_TRY(kn_sysctl_set(path, "net/ipv4/ip_forward", "1"));
     snprintf(path, sizeof path, "%s/pods", n->dir);
     KN_TRY(kn_leases_open(path, config->net, &n->leases));
-    return drop_gone(n, nl);
+    KN_TRY(drop_gone(n, nl));
+    return n->sink.keep ? n->sink.keep(n->sink.arg, n->leases) : KN_STATUS_OK;
 }
 
 struct kn_status kn_pod_nets_open(const struct kn_pod_nets_config *config, struct kn_pod_nets **ret)
@@ -365,8 +366,7 @@ struct kn_status kn_pod_nets_teardown(struct kn_pod_nets *n, const struct kn_pod
     char link[IFNAMSIZ];
     if (!kn_leases_get(n->leases, pod->uid, &lease))
         return KN_STATUS_OK;
-    lease.ports_len = 0;
-    struct kn_status s = n->sink.set ? n->sink.set(n->sink.arg, &lease) : KN_STATUS_OK;
+    struct kn_status s = n->sink.drop ? n->sink.drop(n->sink.arg, &lease) : KN_STATUS_OK;
     kn_pod_link_name(pod->uid, link);
     if (kn_ok(s))
         s = remove_route(lease.ip, link);
@@ -409,6 +409,8 @@ struct kn_status kn_pod_nets_reset(const char *run_dir)
     for (size_t i = 0; kn_ok(s) && i < list.index.len; i++)
         s = kn_link_remove(&nl, list.index.ptr[i]);
     KN_VEC_DONE(&list.index);
+    if (kn_ok(s))
+        s = kn_rtnl_routes_remove(&nl);
     kn_nl_close(&nl);
     snprintf(path, sizeof path, "%s/network/sysctl", run_dir);
     if (kn_ok(s))

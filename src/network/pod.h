@@ -15,17 +15,21 @@
 
 struct kn_pod_nets;
 
-// Who opens the host ports of pods. Called with the whole of what the pod has (len 0: none any
-// more), before a pod's setup returns.
-struct kn_host_port_sink {
+// Who is told about the pods of this node: the services, which open their host ports.
+struct kn_pod_sink {
     void *arg;
+    // A pod is here, with these host ports and no others. Called before its setup returns.
     struct kn_status (*set)(void *arg, const struct kn_lease *lease);
+    // It is gone. Fine if it was never there.
+    struct kn_status (*drop)(void *arg, const struct kn_lease *lease);
+    // These are all; what is left of others goes. Called once, when the leases have been read.
+    struct kn_status (*keep)(void *arg, struct kn_leases *leases);
 };
 
 struct kn_pod_nets_config {
     const char *run_dir;           // absolute; <run_dir>/network is ours
     struct kn_net4 net;            // of this node's pods
-    struct kn_host_port_sink sink; // set NULL: pods with host ports are refused
+    struct kn_pod_sink sink;       // set NULL: nobody; pods with host ports are refused
 };
 
 struct kn_pod_net {
@@ -47,7 +51,7 @@ struct kn_status kn_pod_nets_setup(struct kn_pod_nets *n, const struct kn_pod_ne
 // the lease was lost; anything that is missing is made.
 struct kn_status kn_pod_nets_restore(struct kn_pod_nets *n, const struct kn_pod_net *pod, struct kn_arena *a,
                                      struct kn_sv *ret_ip);
-// Closes its host ports, takes its route away and gives the address back. The interface goes with
+// Tells the sink, takes its route away and gives the address back. The interface goes with
 // the namespace, which the caller drops: the kernel does that in the background.
 struct kn_status kn_pod_nets_teardown(struct kn_pod_nets *n, const struct kn_pod_net *pod);
 

@@ -107,7 +107,7 @@ KTEST(what_is_no_lease_is_thrown_away_and_strange_uids_are_refused)
 
 static char run_dir[64];
 
-static struct kn_pod_nets *open_nets(struct kn_host_port_sink sink)
+static struct kn_pod_nets *open_nets(struct kn_pod_sink sink)
 {
     struct kn_pod_nets *n;
     snprintf(run_dir, sizeof run_dir, "%s/run", kn_lab_dir());
@@ -151,7 +151,7 @@ KTEST(pods_reach_one_another_and_the_machine_and_a_reset_leaves_nothing)
     ktest_true(!forwarding());
     kn_lab_ns_make(&a, "a");
     kn_lab_ns_make(&b, "b");
-    struct kn_pod_nets *n = open_nets((struct kn_host_port_sink){0});
+    struct kn_pod_nets *n = open_nets((struct kn_pod_sink){0});
     struct kn_pod_net pa = pod_of(&a, "uid-a"), pb = pod_of(&b, "uid-b");
     ktest_ok(kn_pod_nets_setup(n, &pa, arena, &ip_a));
     ktest_ok(kn_pod_nets_setup(n, &pb, arena, &ip_b));
@@ -192,7 +192,7 @@ KTEST(a_restarted_agent_finds_its_pods_even_without_their_files)
     char path[128];
     kn_lab_ns_make(&a, "a");
     kn_lab_ns_make(&b, "b");
-    struct kn_pod_nets *n = open_nets((struct kn_host_port_sink){0});
+    struct kn_pod_nets *n = open_nets((struct kn_pod_sink){0});
     struct kn_pod_net pa = pod_of(&a, "uid-a"), pb = pod_of(&b, "uid-b");
     ktest_ok(kn_pod_nets_setup(n, &pa, arena, &ip));
     ktest_ok(kn_pod_nets_setup(n, &pb, arena, &ip));
@@ -200,7 +200,7 @@ KTEST(a_restarted_agent_finds_its_pods_even_without_their_files)
     snprintf(path, sizeof path, "%s/network/pods/uid-b", run_dir);
     ktest_true(unlink(path) == 0);
 
-    n = open_nets((struct kn_host_port_sink){0});
+    n = open_nets((struct kn_pod_sink){0});
     ktest_ok(kn_pod_nets_restore(n, &pb, arena, &ip));
     ktest_eq_sv(ip, "10.244.0.2");
     ktest_ok(kn_pod_nets_restore(n, &pa, arena, &ip));
@@ -217,7 +217,7 @@ KTEST(a_restarted_agent_finds_its_pods_even_without_their_files)
     if (kn_ok(kn_link_get(&nl, name, &link)))
         ktest_ok(kn_link_remove(&nl, link.index));
     kn_nl_close(&nl);
-    n = open_nets((struct kn_host_port_sink){0});
+    n = open_nets((struct kn_pod_sink){0});
     ktest_eq_int(kn_leases_len(kn_pod_nets_leases(n)), 1);
     kn_pod_nets_close(n);
     ktest_ok(kn_pod_nets_reset(run_dir));
@@ -235,7 +235,7 @@ KTEST(a_new_namespace_of_the_same_pod_takes_the_interface_over)
     char out[128];
     kn_lab_ns_make(&a, "a");
     kn_lab_ns_make(&b, "b");
-    struct kn_pod_nets *n = open_nets((struct kn_host_port_sink){0});
+    struct kn_pod_nets *n = open_nets((struct kn_pod_sink){0});
     struct kn_pod_net first = pod_of(&a, "uid-a"), second = pod_of(&b, "uid-a"), other = pod_of(&a, "uid-c");
     ktest_ok(kn_pod_nets_setup(n, &first, arena, &ip));
     ktest_ok(kn_pod_nets_setup(n, &second, arena, &ip));
@@ -257,6 +257,18 @@ static struct kn_status note_ports(void *arg, const struct kn_lease *lease)
     return KN_STATUS_OK;
 }
 
+static struct kn_status note_drop(void *arg, const struct kn_lease *lease)
+{
+    kn_buf_addf(arg, "%s:gone ", lease->uid);
+    return KN_STATUS_OK;
+}
+
+static struct kn_status note_keep(void *arg, struct kn_leases *leases)
+{
+    kn_buf_addf(arg, "keep:%zu ", kn_leases_len(leases));
+    return KN_STATUS_OK;
+}
+
 KTEST(host_ports_are_handed_to_the_sink_and_refused_without_one)
 {
     if (!kn_lab_begin())
@@ -269,15 +281,15 @@ KTEST(host_ports_are_handed_to_the_sink_and_refused_without_one)
     ktest_ok(kn_json_parse(arena, KN_SV("{\"containers\":[{\"ports\":[{\"containerPort\":80,\"hostPort\":8080},"
                                         "{\"containerPort\":81}]}]}"), NULL, &spec));
     kn_lab_ns_make(&a, "a");
-    struct kn_pod_nets *n = open_nets((struct kn_host_port_sink){0});
+    struct kn_pod_nets *n = open_nets((struct kn_pod_sink){0});
     struct kn_pod_net pod = pod_of(&a, "uid-a");
     pod.spec = spec;
     ktest_fails(kn_pod_nets_setup(n, &pod, arena, &ip), NOT_SUPPORTED, "pod default/pod: this network opens no host");
     kn_pod_nets_close(n);
-    n = open_nets((struct kn_host_port_sink){&seen, note_ports});
+    n = open_nets((struct kn_pod_sink){&seen, note_ports, note_drop, note_keep});
     ktest_ok(kn_pod_nets_setup(n, &pod, arena, &ip));
     ktest_ok(kn_pod_nets_teardown(n, &pod));
-    ktest_eq_str(kn_buf_cstr(&seen), "uid-a:1 uid-a:0 ");
+    ktest_eq_str(kn_buf_cstr(&seen), "keep:0 uid-a:1 uid-a:gone ");
     pod.netns = "/nowhere";
     ktest_fails(kn_pod_nets_setup(n, &pod, arena, &ip), NOT_FOUND, "/nowhere");
     kn_pod_nets_close(n);

@@ -222,3 +222,41 @@ void kn_rtnl_route(struct kn_nl_msg *m, bool add, const struct kn_route *r)
     kn_nl_put_u32(m, RTA_OIF, (uint32_t)r->index);
     kn_nl_end(m);
 }
+
+// Collects requests to remove what a dump of routes shows to be ours.
+static struct kn_status see_ours(void *arg, uint16_t type, struct kn_sv payload)
+{
+    struct kn_nl_msg *m = arg;
+    struct rtmsg r;
+    if (type != RTM_NEWROUTE || payload.len < sizeof r)
+        return KN_STATUS_OK;
+    memcpy(&r, payload.ptr, sizeof r);
+    if (r.rtm_protocol != KN_ROUTE_PROTOCOL || r.rtm_table != RT_TABLE_MAIN)
+        return KN_STATUS_OK;
+    struct kn_sv attrs = kn_sv_from(payload, NLMSG_ALIGN(sizeof r));
+    static const uint16_t keep[] = {RTA_DST, RTA_GATEWAY, RTA_OIF, RTA_PRIORITY};
+    kn_nl_begin(m, RTM_DELROUTE, 0, &r, sizeof r);
+    for (size_t i = 0; i < sizeof keep / sizeof *keep; i++) {
+        struct kn_sv data = kn_nl_attr_get(attrs, keep[i]);
+        if (data.ptr)
+            kn_nl_put(m, keep[i], data.ptr, data.len);
+    }
+    kn_nl_end(m);
+    return KN_STATUS_OK;
+}
+
+struct kn_status kn_rtnl_routes_remove(struct kn_nl *nl)
+{
+    struct kn_nl_msg ask = KN_NL_MSG(MESSAGE_MAX), m = KN_NL_MSG(4u << 20);
+    struct rtmsg r = {.rtm_family = AF_INET};
+    kn_nl_begin(&ask, RTM_GETROUTE, NLM_F_DUMP, &r, sizeof r);
+    kn_nl_end(&ask);
+    struct kn_status s = kn_nl_dump(nl, &ask, "list the routes", see_ours, &m);
+    if (kn_ok(s) && m.count)
+        s = kn_nl_send(nl, &m, "remove our routes");
+    kn_nl_msg_done(&ask);
+    kn_nl_msg_done(&m);
+    if (s.code == KN_NOT_FOUND) // one went with its link meanwhile
+        kn_status_done(&s);
+    return s;
+}

@@ -42,3 +42,5 @@ struct kn_route {
     int index;        // of the link
 };
 void kn_rtnl_route(struct kn_nl_msg *m, bool add, const struct kn_route *r); // replaces
+// Removes every route with our protocol number.
+struct kn_status kn_rtnl_routes_remove(struct kn_nl *nl);

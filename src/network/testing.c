@@ -15,7 +15,7 @@
 #include "base/thread.h"
 #include "network/rtnl.h"
 
-#define PATIENCE 2000 // ms
+#define PATIENCE 1000 // ms
 
 static bool begun;
 static int home = -1;
