@@ -1,0 +1,76 @@
+#include "controllers/controllers.h"
+
+#include "controllers/common.h"
+
+#define FILL_PATIENCE (60 * KN_SECOND)
+
+// One row a controller: the account that it writes as.
+static const struct row {
+    const char *account, *second;
+    struct kn_status (*start)(struct kn_env *env, struct kn_controller **ret);
+} rows[] = {
+    {"service-account-controller", NULL, kn_serviceaccount_start},
+    {"root-ca-cert-publisher", NULL, kn_root_ca_start},
+    {"replicaset-controller", NULL, kn_replicaset_start},
+    {"deployment-controller", NULL, kn_deployment_start},
+    {"endpoint-controller", "endpointslice-controller", kn_endpoints_start},
+    {"node-controller", NULL, kn_node_start},
+};
+
+#define COUNT (sizeof rows / sizeof rows[0])
+
+struct kn_controllers {
+    struct kn_client *reader;
+    char *ca_pem;
+    struct kn_env envs[COUNT];
+    struct kn_controller *controllers[COUNT];
+};
+
+static struct kn_status start_row(struct kn_controllers *c, size_t i,
+                                  const struct kn_controllers_config *config)
+{
+    struct kn_env *env = &c->envs[i];
+    env->reader = c->reader;
+    env->ca_pem = kn_sv_c(c->ca_pem);
+    env->deadline = kn_mono() + FILL_PATIENCE;
+    KN_TRY(config->open(config->arg, rows[i].account, &env->client));
+    if (rows[i].second)
+        KN_TRY(config->open(config->arg, rows[i].second, &env->second));
+    KN_TRY(kn_recorder_start(env->client, rows[i].account, KN_SV_NULL, &env->recorder));
+    return rows[i].start(env, &c->controllers[i]);
+}
+
+struct kn_status kn_controllers_start(const struct kn_controllers_config *config,
+                                      struct kn_controllers **ret)
+{
+    struct kn_controllers *c = KN_NEW(struct kn_controllers);
+    c->ca_pem = kn_sv_dup(config->ca_pem);
+    struct kn_status s = config->open(config->arg, NULL, &c->reader);
+    for (size_t i = 0; i < COUNT && kn_ok(s); i++)
+        s = kn_wrap(start_row(c, i, config), "start the %s", rows[i].account);
+    if (!kn_ok(s)) {
+        kn_controllers_stop(c);
+        return s;
+    }
+    *ret = c;
+    return KN_STATUS_OK;
+}
+
+void kn_controllers_stop(struct kn_controllers *c)
+{
+    if (!c)
+        return;
+    for (size_t i = 0; i < COUNT; i++)
+        if (c->controllers[i])
+            kn_controller_stop(c->controllers[i]);
+    for (size_t i = 0; i < COUNT; i++) {
+        if (c->envs[i].recorder)
+            kn_recorder_stop(c->envs[i].recorder);
+        kn_client_close(c->envs[i].client);
+        kn_client_close(c->envs[i].second);
+    }
+    // Caches may still call into the controllers until their client is closed or the server stops.
+    kn_client_close(c->reader);
+    free(c->ca_pem);
+    free(c);
+}
