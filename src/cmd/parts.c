@@ -4,10 +4,13 @@
 
 #include "base/mem.h"
 #include "controllers/controllers.h"
+#include "scheduler/scheduler.h"
 
 struct kn_parts {
     struct kn_apiserver *api;
     struct kn_controllers *controllers;
+    struct kn_client *scheduler_client;
+    struct kn_scheduler *scheduler;
 };
 
 // In this process a controller's client is a call of the server, with its account's rights.
@@ -22,6 +25,13 @@ static struct kn_status open_client(void *arg, const char *account, struct kn_cl
                               account ? groups : none, ret);
 }
 
+static struct kn_status start_scheduler(struct kn_parts *p)
+{
+    static const char *const none[] = {NULL};
+    KN_TRY(kn_apiserver_local(p->api, "system:kube-scheduler", none, &p->scheduler_client));
+    return kn_scheduler_start(&(struct kn_scheduler_config){.client = p->scheduler_client}, &p->scheduler);
+}
+
 struct kn_status kn_parts_start(struct kn_apiserver *api, const struct kn_site *site,
                                 struct kn_sv ca_pem, struct kn_parts **ret)
 {
@@ -29,10 +39,12 @@ struct kn_status kn_parts_start(struct kn_apiserver *api, const struct kn_site *
     struct kn_parts *p = KN_NEW(struct kn_parts);
     p->api = api;
     struct kn_controllers_config c = {.open = open_client, .arg = p, .ca_pem = ca_pem};
-    struct kn_status s = kn_controllers_start(&c, &p->controllers);
+    struct kn_status s = kn_wrap(kn_controllers_start(&c, &p->controllers), "start the controllers");
+    if (kn_ok(s))
+        s = start_scheduler(p);
     if (!kn_ok(s)) {
         kn_parts_stop(p);
-        return kn_wrap(s, "start the controllers");
+        return s;
     }
     *ret = p;
     return KN_STATUS_OK;
@@ -42,6 +54,8 @@ void kn_parts_stop(struct kn_parts *p)
 {
     if (!p)
         return;
+    kn_scheduler_stop(p->scheduler);
+    kn_client_close(p->scheduler_client);
     kn_controllers_stop(p->controllers);
     free(p);
 }
