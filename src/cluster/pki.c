@@ -250,6 +250,8 @@ static struct kn_status client_leaves(const struct kn_pki *p, const struct autho
          0, 0},
         {p->root_folder, "node",
          {.cn = kn_sv_c(node_cn), .orgs = &nodes, .orgs_len = 1, .usage = KN_CERT_CLIENT}, 0, 0},
+        {p->root_folder, "network",
+         {.cn = KN_SV("system:knarr-network"), .usage = KN_CERT_CLIENT}, 0, 0},
         {p->server_folder, "kubelet-client",
          {.cn = KN_SV("kube-apiserver-kubelet-client"), .usage = KN_CERT_CLIENT}, p->uid, p->gid},
     };

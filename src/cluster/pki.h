@@ -4,6 +4,7 @@
 //   <root_folder>/ca.crt, ca.key          the authority, ten years
 //   <root_folder>/admin.crt, admin.key    O=system:masters
 //   <root_folder>/node.crt, node.key      the agent: CN=system:node:<name>, O=system:nodes
+//   <root_folder>/network.crt, ...        services and DNS of a node: CN=system:knarr-network
 //   <root_folder>/node-server.crt, ...    what the agent serves with
 //   <server_folder>/ca.crt, server.crt, server.key, kubelet-client.crt, kubelet-client.key,
 //   <server_folder>/token.key (signs service account tokens), encryption.key (32 bytes)

@@ -25,23 +25,30 @@
 struct agent {
     struct kn_site site;
     char pki[KN_SITE_PATH], node_data[KN_SITE_PATH], log[KN_SITE_PATH];
-    struct kn_identity client_identity, server_identity;
+    struct kn_identity client_identity, network_identity, server_identity;
     struct kn_certs cas;
-    struct kn_tls_ctx *client_tls, *server_tls;
-    struct kn_client *client;
+    struct kn_tls_ctx *client_tls, *network_tls, *server_tls;
+    struct kn_client *client, *network_client; // a node may not read services' endpoints: others may
     struct kn_wiring *wiring;
     struct kn_agent *agent;
     struct kn_kubelet_server *kubelet;
 };
+
+static struct kn_status client_context(struct agent *a, struct kn_identity *i, struct kn_tls_ctx **ret)
+{
+    KN_TRY(kn_tls_client_new(&(struct kn_tls_client_options){0}, ret));
+    KN_TRY(kn_tls_set_cas(*ret, &a->cas));
+    return kn_tls_set_identity(*ret, &i->chain, i->key);
+}
 
 static struct kn_status load_identities(struct agent *a)
 {
     KN_TRY(kn_identity_load(a->pki, "node", &a->client_identity));
     KN_TRY(kn_identity_load(a->pki, "node-server", &a->server_identity));
     KN_TRY(kn_pki_load_certs(a->pki, "ca", &a->cas));
-    KN_TRY(kn_tls_client_new(&(struct kn_tls_client_options){0}, &a->client_tls));
-    KN_TRY(kn_tls_set_cas(a->client_tls, &a->cas));
-    KN_TRY(kn_tls_set_identity(a->client_tls, &a->client_identity.chain, a->client_identity.key));
+    KN_TRY(kn_identity_load(a->pki, "network", &a->network_identity));
+    KN_TRY(client_context(a, &a->client_identity, &a->client_tls));
+    KN_TRY(client_context(a, &a->network_identity, &a->network_tls));
     KN_TRY(kn_tls_server_new(&a->server_tls));
     KN_TRY(kn_tls_set_cas(a->server_tls, &a->cas));
     return kn_tls_set_identity(a->server_tls, &a->server_identity.chain, a->server_identity.key);
@@ -54,7 +61,9 @@ static struct kn_status start(struct agent *a)
     snprintf(base, sizeof base, "https://127.0.0.1:%d", (int)a->site.port);
     struct kn_remote_config remote = {.base = base, .tls = a->client_tls};
     KN_TRY(kn_remote_open(&remote, &a->client));
-    KN_TRY(kn_wiring_open(&a->site, a->client, &a->wiring));
+    remote.tls = a->network_tls;
+    KN_TRY(kn_remote_open(&remote, &a->network_client));
+    KN_TRY(kn_wiring_open(&a->site, a->network_client, &a->wiring));
     struct kn_agent_config config = {.client = a->client,
                                      .node_name = a->site.node_name,
                                      .run_dir = a->site.run,
@@ -81,24 +90,28 @@ static void stop(struct agent *a)
     if (a->agent)
         kn_agent_stop(a->agent);
     kn_wiring_close(a->wiring);
+    kn_client_close(a->network_client);
     kn_client_close(a->client);
+}
+
+static struct kn_status load_again(struct agent *a, const char *name, struct kn_tls_ctx *tls)
+{
+    struct kn_identity fresh;
+    KN_TRY(kn_identity_load(a->pki, name, &fresh));
+    struct kn_status st = kn_tls_set_identity(tls, &fresh.chain, fresh.key);
+    kn_identity_done(&fresh);
+    return st;
 }
 
 static void reload(struct agent *a)
 {
-    struct kn_identity fresh;
-    struct kn_status st = kn_identity_load(a->pki, "node-server", &fresh);
-    if (kn_ok(st)) {
-        st = kn_tls_set_identity(a->server_tls, &fresh.chain, fresh.key);
-        kn_identity_done(&fresh);
-    }
+    struct kn_status st = load_again(a, "node-server", a->server_tls);
     if (kn_ok(st))
-        st = kn_identity_load(a->pki, "node", &fresh);
-    if (kn_ok(st)) {
-        st = kn_tls_set_identity(a->client_tls, &fresh.chain, fresh.key);
-        kn_identity_done(&fresh);
-        kn_remote_renew(a->client);
-    }
+        st = load_again(a, "node", a->client_tls);
+    if (kn_ok(st))
+        st = load_again(a, "network", a->network_tls);
+    kn_remote_renew(a->client);
+    kn_remote_renew(a->network_client);
     if (kn_log_status(KN_LOG_ERROR, st, "load the node's certificates again"))
         kn_info("the node's certificates were loaded again");
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -77,6 +78,29 @@ static bool wait_gone(pid_t pid, int64_t deadline)
     return n > 0;
 }
 
+// Until init has reaped it too; of that nobody can be told, so it is looked for a moment.
+static void wait_reaped(pid_t pid)
+{
+    struct timespec step = {0, 5 * KN_MILLI};
+    for (int i = 0; i < 1000 && kill(pid, 0) == 0; i++)
+        nanosleep(&step, NULL);
+}
+
+// For a reset: the server and the agent end, the supervisor stays and reaps what the reset ends.
+static void pause_supervisor(const struct kn_site *s)
+{
+    pid_t supervisor = kn_site_process(s, "supervisor");
+    pid_t server = kn_site_process(s, "server"), agent = kn_site_process(s, "agent");
+    if (!supervisor)
+        return;
+    kill(supervisor, SIGUSR1);
+    int64_t deadline = kn_mono() + STOP_PATIENCE;
+    if (server)
+        wait_gone(server, deadline);
+    if (agent)
+        wait_gone(agent, deadline);
+}
+
 struct kn_status kn_lifecycle_stop(const struct kn_site *s)
 {
     if (kn_file_exists(KN_UNIT_PATH) && kn_file_exists("/run/systemd/system")) {
@@ -94,6 +118,7 @@ struct kn_status kn_lifecycle_stop(const struct kn_site *s)
             if (!wait_gone(pid, kn_mono() + STOP_PATIENCE))
                 return kn_error(KN_TIMEOUT, "the %s (process %d) does not end", names[i], (int)pid);
         }
+        wait_reaped(pid);
     }
     return KN_STATUS_OK;
 }
@@ -180,10 +205,11 @@ static struct kn_status remove_all(const struct kn_site *s, const char *kubeconf
     struct kn_status first = KN_STATUS_OK;
     char file[KN_SITE_PATH];
     kn_say_begin("stopping knarr");
-    keep_first(&first, kn_lifecycle_stop(s));
+    pause_supervisor(s);
     kn_say_done();
     kn_say_begin("ending pods");
     keep_first(&first, end_pods(s));
+    keep_first(&first, kn_lifecycle_stop(s));
     keep_first(&first, kn_space_remove(s->run));
     kn_say_done();
     kn_say_begin("removing network, files and the context");

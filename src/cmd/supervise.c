@@ -43,6 +43,7 @@ struct supervisor {
     int listen_fd, lock_fd, progress_fd;
     struct child children[2];
     int64_t check_at;
+    bool paused; // a reset is under way: nothing is started again
 };
 
 static void progress(struct supervisor *s, const char *line)
@@ -240,9 +241,9 @@ static void loop(struct supervisor *s, const sigset_t *signals)
         int64_t now = kn_mono(), next = s->check_at;
         for (int i = 0; i < 2; i++) {
             struct child *c = &s->children[i];
-            if (!c->pid && c->start_at <= now)
+            if (!c->pid && !s->paused && c->start_at <= now)
                 try_start(s, c);
-            if (!c->pid && c->start_at < next)
+            if (!c->pid && !s->paused && c->start_at < next)
                 next = c->start_at;
             check_ready(s, c);
         }
@@ -262,6 +263,10 @@ static void loop(struct supervisor *s, const sigset_t *signals)
         int sig = sigtimedwait(signals, NULL, &t);
         if (sig == SIGTERM || sig == SIGINT)
             return;
+        if (sig == SIGUSR1) { // a reset: we stay, to reap what it ends
+            s->paused = true;
+            stop_children(s);
+        }
         if (sig == SIGHUP)
             s->check_at = 0;
         reap(s);
@@ -317,7 +322,9 @@ int kn_verb_supervise(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     sigset_t signals;
     sigemptyset(&signals);
-    const int all[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGIO};
+    const int all[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGIO, SIGUSR1};
+    // Shims whose agent has died become ours, and are reaped at once.
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     for (size_t i = 0; i < KN_ARRAY_LEN(all); i++)
         sigaddset(&signals, all[i]);
     sigprocmask(SIG_BLOCK, &signals, NULL);

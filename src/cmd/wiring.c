@@ -2,9 +2,15 @@
 
 #include <stdlib.h>
 
+#include <arpa/inet.h>
+
 #include "network/pod.h"
+#include "network/service.h"
+
+#define FILL_PATIENCE (30 * KN_SECOND)
 
 struct kn_wiring {
+    struct kn_services *services;
     struct kn_pod_nets *nets;
     struct kn_pod_network adapter;
 };
@@ -37,18 +43,38 @@ static struct kn_status teardown(void *arg, const struct kn_pod_net_request *r)
     return kn_pod_nets_teardown(w->nets, &pod);
 }
 
+static struct kn_status start_services(const struct kn_site *s, struct kn_client *client,
+                                       struct kn_net4 pods, struct kn_wiring *w)
+{
+    struct kn_services_config c = {.run_dir = s->run, .node = kn_sv_c(s->node_name), .pods = pods};
+    struct in_addr own;
+    if (inet_pton(AF_INET, s->host_ip, &own) == 1)
+        c.node_ip = ntohl(own.s_addr);
+    KN_TRY(kn_net4_parse(kn_sv_c(s->service_cidr), &c.services));
+    int64_t deadline = kn_mono() + FILL_PATIENCE;
+    const struct kn_resource *slices =
+        kn_resource_find(KN_SV("discovery.k8s.io"), KN_SV("v1"), KN_SV("endpointslices"));
+    const struct kn_resource *services = kn_resource_find(KN_SV(""), KN_SV("v1"), KN_SV("services"));
+    KN_TRY(kn_client_cache(client, services, NULL, deadline, &c.service_cache));
+    KN_TRY(kn_client_cache(client, slices, NULL, deadline, &c.slice_cache));
+    return kn_services_start(&c, &w->services);
+}
+
 struct kn_status kn_wiring_open(const struct kn_site *s, struct kn_client *client,
                                 struct kn_wiring **ret)
 {
-    (void)client;
     struct kn_wiring *w = KN_NEW(struct kn_wiring);
     struct kn_pod_nets_config config = {.run_dir = s->run};
     struct kn_status st = kn_net4_parse(kn_sv_c(s->pod_cidr), &config.net);
     if (kn_ok(st))
-        st = kn_pod_nets_open(&config, &w->nets);
+        st = kn_wrap(start_services(s, client, config.net, w), "the network of services");
+    if (kn_ok(st)) {
+        config.sink = kn_services_pod_sink(w->services);
+        st = kn_wrap(kn_pod_nets_open(&config, &w->nets), "the network of pods");
+    }
     if (!kn_ok(st)) {
-        free(w);
-        return kn_wrap(st, "the network of pods");
+        kn_wiring_close(w);
+        return st;
     }
     w->adapter = (struct kn_pod_network){w, setup, restore, teardown};
     *ret = w;
@@ -64,11 +90,18 @@ void kn_wiring_close(struct kn_wiring *w)
 {
     if (!w)
         return;
-    kn_pod_nets_close(w->nets);
+    if (w->nets)
+        kn_pod_nets_close(w->nets);
+    if (w->services)
+        kn_services_stop(w->services);
     free(w);
 }
 
 struct kn_status kn_wiring_reset_network(const struct kn_site *s)
 {
-    return kn_pod_nets_reset(s->run);
+    struct kn_status first = kn_services_reset(), second = kn_pod_nets_reset(s->run);
+    if (kn_ok(first))
+        return second;
+    kn_status_done(&second);
+    return first;
 }

@@ -102,13 +102,17 @@ static void forget(struct shim *s, struct shim_conn *c, uint32_t tag, struct shi
     shim_answer(c, SHIM_OK, tag, NULL, 0, -1);
 }
 
+static bool is_busy(const struct shim *s)
+{
+    for (const struct shim_proc *p = s->procs; p; p = p->next)
+        if (p->runtime || p->info.pid)
+            return true;
+    return false;
+}
+
+// Whoever asks has ended the containers, but the news of it may still be on its way here.
 static void quit(struct shim *s, struct shim_conn *c, uint32_t tag)
 {
-    for (struct shim_proc *p = s->procs; p; p = p->next)
-        if (p->runtime || p->info.pid) {
-            shim_fail(c, tag, "something is running");
-            return;
-        }
     s->quit = true;
     unlink(SHIM_SOCKET);
     shim_answer(c, SHIM_OK, tag, NULL, 0, -1);
@@ -360,7 +364,7 @@ int main(int argc, char **argv)
     s.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s.signal_fd < 0)
         return 5;
-    while (!s.quit)
+    while (!s.quit || is_busy(&s))
         turn(&s);
     return 0;
 }
