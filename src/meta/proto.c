@@ -264,12 +264,10 @@ struct kn_status kn_proto_watch_frame(struct kn_buf *out, struct kn_sv event_typ
 {
     kn_buf_add(out, kn_sv("\0\0\0\0", 4));
     size_t start = out->len;
-    size_t raw = open_envelope(out, KN_SV("v1"), KN_SV("WatchEvent"));
-    kn_pb_put_bytes(out, 1, event_type);
+    kn_pb_put_bytes(out, 1, event_type); // a bare message: streams have no envelope of their own
     size_t extension = kn_pb_begin(out, 2);
     kn_pb_put_bytes(out, 1, object);
     kn_pb_end(out, extension);
-    close_envelope(out, raw);
     KN_TRY(kn_buf_status(out, "the watch event"));
     size_t len = out->len - start;
     for (int i = 0; i < 4; i++)

@@ -29,7 +29,7 @@ struct kn_status kn_proto_decode(struct kn_arena *a, const struct kn_type *type,
 struct kn_status kn_proto_decode_message(struct kn_arena *a, const struct kn_type *type,
                                          struct kn_sv bytes, struct kn_json **ret);
 
-// One frame of a watch stream: a big-endian length of 4 bytes, then an envelope of kind WatchEvent
-// whose object is `object`: the envelope of the object, encoded before.
+// One frame of a watch stream: a big-endian length of 4 bytes, then a bare WatchEvent message whose
+// object is `object`: the envelope of the object, encoded before.
 struct kn_status kn_proto_watch_frame(struct kn_buf *out, struct kn_sv event_type,
                                       struct kn_sv object);
