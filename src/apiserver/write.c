@@ -644,6 +644,7 @@ static struct kn_status delete_once(struct kn_request *r, bool *again)
     struct kn_status s = check_delete_preconditions(r, old);
     if (kn_ok(s))
         s = kn_admit_validate(r, NULL, old);
+    bool allowed = kn_ok(s);
     mark_deleting(r, obj, pod ? pod_grace(r, old) : 0, &changed);
     if (!kn_ok(s)) {
         ;
@@ -662,8 +663,8 @@ static struct kn_status delete_once(struct kn_request *r, bool *again)
         s = kn_rest_put(r->rest, own_ns(r), r->name, obj, old->rev, &r->answer->obj, NULL);
     }
     kn_obj_unref(old);
-    *again = s.code == KN_CONFLICT && !r->options.precondition_rev.len &&
-             !r->options.precondition_uid.len;
+    // a precondition that does not hold will not hold the next time either
+    *again = s.code == KN_CONFLICT && allowed && !r->options.precondition_rev.len;
     return s;
 }
 
