@@ -58,6 +58,13 @@ void kn_index_controller_uid(const struct kn_obj *o, kn_index_emit *emit, void *
         emit(ctx, uid);
 }
 
+void kn_index_node_name(const struct kn_obj *pod, kn_index_emit *emit, void *ctx)
+{
+    struct kn_sv node = KN_JSON_STR_AT(pod->root, KN_K_spec, KN_K_nodeName);
+    if (node.len)
+        emit(ctx, node);
+}
+
 void kn_own(struct kn_arena *a, struct kn_json *metadata, const struct kn_obj *owner)
 {
     struct kn_json *list = kn_json_ensure_array(a, metadata, KN_K_ownerReferences);

@@ -25,6 +25,11 @@ struct kn_status kn_replicaset_start(struct kn_env *env, struct kn_controller **
 struct kn_status kn_deployment_start(struct kn_env *env, struct kn_controller **ret);
 struct kn_status kn_endpoints_start(struct kn_env *env, struct kn_controller **ret);
 struct kn_status kn_node_start(struct kn_env *env, struct kn_controller **ret);
+struct kn_status kn_namespace_start(struct kn_env *env, struct kn_controller **ret);
+struct kn_status kn_garbage_start(struct kn_env *env, struct kn_controller **ret);
+struct kn_status kn_pod_gc_start(struct kn_env *env, struct kn_controller **ret);
+struct kn_status kn_clusterrole_start(struct kn_env *env, struct kn_controller **ret);
+struct kn_status kn_event_ttl_start(struct kn_env *env, struct kn_controller **ret);
 
 const struct kn_resource *kn_core(const char *plural);             // core/v1
 const struct kn_resource *kn_apps(const char *plural);             // apps/v1
@@ -43,6 +48,8 @@ bool kn_objs_collect(void *objs, const struct kn_obj *o); // a visit function
 
 // An index function: the uid of the controller reference.
 void kn_index_controller_uid(const struct kn_obj *o, kn_index_emit *emit, void *ctx);
+// Another: the node of a pod.
+void kn_index_node_name(const struct kn_obj *pod, kn_index_emit *emit, void *ctx);
 // An owner reference with controller and blockOwnerDeletion, appended to metadata.ownerReferences.
 void kn_own(struct kn_arena *a, struct kn_json *metadata, const struct kn_obj *owner);
 bool kn_owned_by(const struct kn_obj *o, const struct kn_obj *owner);

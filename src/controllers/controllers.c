@@ -15,6 +15,11 @@ static const struct row {
     {"deployment-controller", NULL, kn_deployment_start},
     {"endpoint-controller", "endpointslice-controller", kn_endpoints_start},
     {"node-controller", NULL, kn_node_start},
+    {"clusterrole-aggregation-controller", NULL, kn_clusterrole_start},
+    {"namespace-controller", NULL, kn_namespace_start},
+    {"generic-garbage-collector", NULL, kn_garbage_start},
+    {"pod-garbage-collector", NULL, kn_pod_gc_start},
+    {"generic-garbage-collector", NULL, kn_event_ttl_start},
 };
 
 #define COUNT (sizeof rows / sizeof rows[0])

@@ -20,13 +20,6 @@ struct work {
     int64_t now, after; // wall nanoseconds
 };
 
-static void index_node(const struct kn_obj *pod, kn_index_emit *emit, void *ctx)
-{
-    struct kn_sv node = KN_JSON_STR_AT(pod->root, KN_K_spec, KN_K_nodeName);
-    if (node.len)
-        emit(ctx, node);
-}
-
 static void come_back(struct work *w, int64_t after)
 {
     if (after < KN_MILLI)
@@ -318,7 +311,7 @@ struct kn_status kn_node_start(struct kn_env *env, struct kn_controller **ret)
     KN_TRY(kn_env_cache(env, kn_core("nodes"), &c.nodes));
     KN_TRY(kn_env_cache(env, kn_core("pods"), &c.pods));
     KN_TRY(kn_env_cache(env, kn_of("coordination.k8s.io", "leases"), &c.leases));
-    c.by_node = kn_cache_add_index(c.pods, index_node);
+    c.by_node = kn_cache_add_index(c.pods, kn_index_node_name);
     c.controller = *ret =
         kn_controller_new(&(struct kn_controller_spec){.name = "node", .reconcile = reconcile, .ctx = &c});
     kn_cache_subscribe(c.pods, on_pod, &c, false);
