@@ -24,7 +24,7 @@
 
 struct agent {
     struct kn_site site;
-    char pki[KN_SITE_PATH], node_data[KN_SITE_PATH], log[KN_SITE_PATH];
+    char pki[KN_SITE_PATH], node_data[KN_SITE_PATH], log[KN_SITE_PATH], registries[KN_SITE_PATH];
     struct kn_identity client_identity, network_identity, server_identity;
     struct kn_certs cas;
     struct kn_tls_ctx *client_tls, *network_tls, *server_tls;
@@ -69,6 +69,7 @@ static struct kn_status start(struct agent *a)
                                      .run_dir = a->site.run,
                                      .data_dir = a->node_data,
                                      .log_dir = a->log,
+                                     .registries = a->registries,
                                      .host_ip = a->site.host_ip,
                                      .cluster_dns = a->site.cluster_dns,
                                      .cluster_domain = a->site.domain,
@@ -145,6 +146,7 @@ int kn_verb_agent(int argc, char **argv)
         kn_site_data(&a->site, "pki", a->pki);
         kn_site_data(&a->site, "node", a->node_data);
         kn_site_data(&a->site, "pod-logs", a->log);
+        kn_site_data(&a->site, "registries.yaml", a->registries);
         // before the first thread: a process with threads cannot enter a mount namespace
         st = kn_space_enter(&(struct kn_space_config){.run_dir = a->site.run});
     }

@@ -12,6 +12,7 @@
 #include "base/num.h"
 #include "base/thread.h"
 #include "client/events.h"
+#include "node/image_pull.h"
 #include "node/pod_sandbox.h"
 #include "node/shim_client.h"
 
@@ -34,6 +35,7 @@ struct kn_agent {
     struct kn_node node;
     char shim[256];
     struct kn_recorder *recorder;
+    struct kn_puller *puller;
     struct kn_cache *pods;
     const struct kn_resource *r_nodes, *r_pods, *r_leases, *r_maps, *r_secrets, *r_accounts;
     pthread_t thread;
@@ -110,7 +112,8 @@ static void api_event(void *arg, const struct kn_obj *pod, struct kn_sv path, co
 static struct kn_status api_pull(void *arg, const struct kn_obj *pod, struct kn_sv image)
 {
     struct kn_agent *a = arg;
-    return a->c.pull(a->c.pull_arg, pod, image);
+    return a->c.pull ? a->c.pull(a->c.pull_arg, pod, image)
+                     : kn_pull_for_pod(a->puller, &a->node.api, pod, image);
 }
 
 // -- pods ------------------------------------------------------------------------------------
@@ -484,13 +487,15 @@ static struct kn_status open_parts(struct kn_agent *a)
                           .memory_capacity = memory_capacity(), .can_lower_oom = has_capability(24),
                           .network = a->c.network,
                           .api = {.arg = a, .get = api_get, .token = api_token, .put_status = api_put_status,
-                                  .finish = api_finish, .event = api_event, .pull = a->c.pull ? api_pull : NULL}};
+                                  .finish = api_finish, .event = api_event, .pull = api_pull}};
     KN_TRY(find_resources(a));
     KN_TRY(kn_cgroups_open(&n->cgroups));
     snprintf(path, sizeof path, "%s/node/crun", a->c.run_dir);
     KN_TRY(kn_runtime_crun(path, &n->runtime));
     snprintf(path, sizeof path, "%s/images", a->c.data_dir);
     KN_TRY(kn_images_open(path, &n->images));
+    struct kn_puller_config pull = {.images = n->images, .registries = a->c.registries};
+    KN_TRY(kn_puller_new(&pull, &a->puller));
     snprintf(path, sizeof path, "%s/node", a->c.run_dir);
     KN_TRY(kn_shim_install(path, a->shim, sizeof a->shim));
     n->shim = a->shim;
@@ -545,6 +550,7 @@ void kn_agent_stop(struct kn_agent *a)
     }
     if (a->recorder)
         kn_recorder_stop(a->recorder);
+    kn_puller_free(a->puller);
     kn_images_close(a->node.images);
     kn_runtime_free(a->node.runtime);
     if (a->node.cgroups)

@@ -16,7 +16,8 @@ struct kn_agent_config {
     uint16_t kubelet_port;                    // announced as the node's endpoint; 0: none
     struct kn_pod_network *network;           // NULL: pods have loopback alone
     int max_pods;                             // 0: 110
-    // Brings an image in; NULL: only images that are here can be used.
+    const char *registries;                   // file of image_pull.h: mirrors, credentials; NULL: none
+    // Brings an image in, in place of asking registries; NULL: they are asked.
     struct kn_status (*pull)(void *arg, const struct kn_obj *pod, struct kn_sv image);
     void *pull_arg;
 };
