@@ -1,5 +1,7 @@
 #include "client/events.h"
 
+#include <stdatomic.h>
+
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -206,7 +208,7 @@ static void *run(void *arg)
         struct pending *p = KN_CONTAINER_OF(l, struct pending, link);
         write_event(r, p);
         kn_arena_free(p->arena);
-        uint64_t dropped = __atomic_exchange_n(&r->dropped, 0, __ATOMIC_RELAXED);
+        uint64_t dropped = atomic_exchange(&r->dropped, 0);
         if (dropped)
             kn_warn("%s: %llu events were dropped: the API server does not keep up", r->component,
                     (unsigned long long)dropped);
@@ -258,8 +260,9 @@ void kn_recorder_stop(struct kn_recorder *r)
     free(r);
 }
 
-static void record(struct kn_recorder *r, const struct kn_obj *about, struct kn_sv field_path,
-                   const char *type, const char *reason, const char *format, va_list args)
+static void __attribute__((format(printf, 6, 0)))
+record(struct kn_recorder *r, const struct kn_obj *about, struct kn_sv field_path, const char *type,
+       const char *reason, const char *format, va_list args)
 {
     if (r->queue.len >= QUEUE_MAX) { // read without its lock: a bound, not a promise
         r->dropped++;

@@ -23,6 +23,11 @@ void kn_remote_selectors(struct kn_buf *out, const struct kn_list_options *o);
 // The error that an answer other than 2xx is.
 struct kn_status kn_remote_error(struct kn_arena *a, int http, struct kn_sv body);
 
+// One line of a watch: its type, and its object (a new reference), or for ERROR the text of the Status,
+// appended to *error. KN_SYNTAX, KN_INVALID.
+struct kn_status kn_watch_event_parse(struct kn_sv line, char type[16], struct kn_buf *error,
+                                      const struct kn_obj **ret);
+
 struct kn_status kn_remote_list(struct kn_client *c, const struct kn_resource *r,
                                 const struct kn_list_options *o, struct kn_obj_list *ret);
 struct kn_status kn_remote_cache(struct kn_client *c, const struct kn_resource *r,
