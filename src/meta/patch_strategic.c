@@ -6,7 +6,7 @@
 // reach the target.
 #include "meta/patch.h"
 
-#define LIST_MAX 10000 // elements of a merging list: pairing them is quadratic
+#define LIST_MAX 2000 // elements of a merging list: pairing them is quadratic
 
 static const struct kn_sv patch_name = {"$patch", 6}, retain_name = {"$retainKeys", 11},
                           order_prefix = {"$setElementOrder/", 17},

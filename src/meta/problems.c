@@ -53,12 +53,14 @@ void kn_problem_add(struct kn_problems *p, enum kn_problem_type type, const stru
                     struct kn_sv value, const char *detail, ...)
 {
     struct kn_buf b KN_CLEANUP(kn_buf_done) = KN_BUF(MESSAGE_MAX);
+    // counted even where it is not kept: an object with a problem never passes
+    if (p->len++ >= KN_PROBLEMS_MAX)
+        return;
     va_list args;
     va_start(args, detail);
     kn_buf_vaddf(&b, detail, args);
     va_end(args);
     struct kn_problem *problem = KN_ARENA_NEW(p->arena, struct kn_problem);
-    p->len++; // counted even where the arena is full: an object with a problem never passes
     if (!problem)
         return;
     problem->type = type;

@@ -41,10 +41,12 @@ struct kn_path {
 #define KN_PATH_AT(up_, i) (&(struct kn_path){(up_), KN_SV_NULL, (i), false})
 #define KN_PATH_KEY(up_, view) (&(struct kn_path){(up_), (view), -1, true})
 
+#define KN_PROBLEMS_MAX 256 // that are kept and told; further ones are only counted
+
 struct kn_problems {
     struct kn_arena *arena; // of everything here; the caller's
     struct kn_problem *first, *last;
-    size_t len;
+    size_t len; // all, also those that are not kept: 0 means valid
 };
 
 void kn_problems_init(struct kn_problems *p, struct kn_arena *arena);

@@ -237,10 +237,12 @@ void kn_check_replication_controller(struct kn_problems *p, const struct kn_json
         kn_check_required(p, SUB(path, template), "");
         return;
     }
+    struct kn_names has = kn_names_of_map(p, labels);
     bool matches = true;
     KN_JSON_EACH(m, selector)
     {
-        matches = matches && kn_json_equal(m, kn_json_get_sv(labels, kn_json_key(m)));
+        const struct kn_json *label = kn_names_get(&has, kn_json_key(m));
+        matches = matches && label && kn_json_equal(m, label);
     }
     if (!matches)
         kn_check_invalid(p, SUB(SUB(SUB(path, template), metadata), labels), labels,

@@ -3,10 +3,14 @@
 
 #include <arpa/inet.h>
 
+#include "base/map.h"
+
 #define SHOWN_MAX (64u << 10)
 
 struct kn_sv kn_check_show(struct kn_problems *p, const struct kn_json *v)
 {
+    if (p->len >= KN_PROBLEMS_MAX) // nobody will see it
+        return KN_SV_NULL;
     if (kn_json_is_string(v))
         return kn_problem_quote(p->arena, kn_json_str(v));
     if (kn_json_is_null(v))
@@ -16,8 +20,10 @@ struct kn_sv kn_check_show(struct kn_problems *p, const struct kn_json *v)
     return kn_arena_dup(p->arena, kn_buf_sv(&b));
 }
 
-static void add_invalid(struct kn_problems *p, const struct kn_path *path, struct kn_sv shown,
-                        const char *detail, va_list args)
+__attribute__((format(printf, 4, 0))) static void add_invalid(struct kn_problems *p,
+                                                              const struct kn_path *path,
+                                                              struct kn_sv shown, const char *detail,
+                                                              va_list args)
 {
     struct kn_buf b KN_CLEANUP(kn_buf_done) = KN_BUF(SHOWN_MAX);
     kn_buf_vaddf(&b, detail, args);
@@ -234,28 +240,96 @@ void kn_check_local_path(struct kn_problems *p, const struct kn_path *path, stru
 }
 
 // -- names that were seen --------------------------------------------------------------------------
+// A hash table in the arena: lists come from clients, who may make them long.
 
 struct kn_names_entry {
-    struct kn_names_entry *next;
+    struct kn_names_entry *next; // of the same bucket
     struct kn_sv name;
+    const struct kn_json *value;
 };
+
+#define FIRST_BUCKETS 16
+
+static struct kn_names_entry **bucket_of(const struct kn_names *names, struct kn_sv name)
+{
+    return &names->buckets[kn_hash(name.ptr, name.len) & (names->cap - 1)];
+}
+
+static const struct kn_names_entry *find_name(const struct kn_names *names, struct kn_sv name)
+{
+    const struct kn_names_entry *e = names->cap ? *bucket_of(names, name) : NULL;
+    while (e && !kn_sv_eq(e->name, name))
+        e = e->next;
+    return e;
+}
 
 bool kn_names_has(const struct kn_names *names, struct kn_sv name)
 {
-    for (const struct kn_names_entry *e = names->first; e; e = e->next)
-        if (kn_sv_eq(e->name, name))
-            return true;
-    return false;
+    return find_name(names, name) != NULL;
+}
+
+const struct kn_json *kn_names_get(const struct kn_names *names, struct kn_sv name)
+{
+    const struct kn_names_entry *e = find_name(names, name);
+    return e ? e->value : NULL;
+}
+
+static void grow_names(struct kn_problems *p, struct kn_names *names)
+{
+    struct kn_names old = *names;
+    names->cap = old.cap ? 2 * old.cap : FIRST_BUCKETS;
+    names->buckets = kn_arena_calloc(p->arena, names->cap, sizeof(struct kn_names_entry *));
+    if (!names->buckets) { // the arena is full, which ends the request
+        *names = (struct kn_names){0};
+        return;
+    }
+    for (size_t i = 0; i < old.cap; i++)
+        for (struct kn_names_entry *e = old.buckets[i], *next; e; e = next) {
+            next = e->next;
+            struct kn_names_entry **bucket = bucket_of(names, e->name);
+            e->next = *bucket;
+            *bucket = e;
+        }
+}
+
+bool kn_names_put(struct kn_problems *p, struct kn_names *names, struct kn_sv name,
+                  const struct kn_json *value)
+{
+    if (kn_names_has(names, name))
+        return false;
+    if (names->len >= names->cap)
+        grow_names(p, names);
+    struct kn_names_entry *e = KN_ARENA_NEW(p->arena, struct kn_names_entry);
+    if (e && names->cap) {
+        struct kn_names_entry **bucket = bucket_of(names, name);
+        *e = (struct kn_names_entry){*bucket, name, value};
+        *bucket = e;
+        names->len++;
+    }
+    return true;
+}
+
+struct kn_names kn_names_of_map(struct kn_problems *p, const struct kn_json *map)
+{
+    struct kn_names names = {0};
+    const struct kn_json *m;
+    KN_JSON_EACH(m, map)
+    {
+        kn_names_put(p, &names, kn_json_key(m), m);
+    }
+    return names;
 }
 
 bool kn_names_add(struct kn_problems *p, struct kn_names *names, struct kn_sv name)
 {
-    if (kn_names_has(names, name))
-        return false;
-    struct kn_names_entry *e = KN_ARENA_NEW(p->arena, struct kn_names_entry);
-    if (e) {
-        *e = (struct kn_names_entry){names->first, name};
-        names->first = e;
-    }
-    return true;
+    return kn_names_put(p, names, name, NULL);
+}
+
+bool kn_check_count(struct kn_problems *p, const struct kn_path *path, const struct kn_json *list,
+                    int max)
+{
+    bool fits = kn_json_len(list) <= (uint32_t)max;
+    if (!fits)
+        kn_check_too_many(p, path, kn_json_len(list), max);
+    return fits;
 }

@@ -418,9 +418,17 @@ static void check_ephemeral(struct kn_problems *p, const struct kn_path *path,
 {
     static const enum kn_atom refused[] = {KN_K_ports,          KN_K_resources,    KN_K_livenessProbe,
                                            KN_K_readinessProbe, KN_K_startupProbe, KN_K_lifecycle};
-    struct kn_names others = *names;
+    struct kn_names others = {0};
     const struct kn_json *c, *m;
     int64_t i = 0;
+    KN_JSON_EACH(c, GET(pod->spec, containers))
+    {
+        kn_names_add(p, &others, TEXT(c, name));
+    }
+    KN_JSON_EACH(c, GET(pod->spec, initContainers))
+    {
+        kn_names_add(p, &others, TEXT(c, name));
+    }
     KN_JSON_EACH(c, GET(pod->spec, ephemeralContainers))
     {
         const struct kn_path *at = KN_PATH_AT(path, i++);

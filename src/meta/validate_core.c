@@ -32,6 +32,7 @@ void kn_check_config_map(struct kn_problems *p, const struct kn_json *obj, const
                          struct kn_sv sub)
 {
     const struct kn_json *m, *binary = GET(obj, binaryData);
+    struct kn_names binary_keys = kn_names_of_map(p, binary);
     size_t size = 0;
     (void)sub;
     check_immutable_data(p, obj, old);
@@ -40,7 +41,7 @@ void kn_check_config_map(struct kn_problems *p, const struct kn_json *obj, const
         struct kn_sv key = kn_json_key(m);
         const struct kn_path *at = KN_PATH_KEY(KN_PATH(NULL, "data"), key);
         kn_check_text(p, at, key, kn_name_config_key_problem);
-        if (kn_json_get_sv(binary, key))
+        if (kn_names_has(&binary_keys, key))
             kn_check_invalid_text(p, at, key, "duplicate of key present in binaryData");
         size += kn_json_len(m);
     }

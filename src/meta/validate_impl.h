@@ -72,6 +72,9 @@ void kn_check_range(struct kn_problems *p, const struct kn_path *path, const str
 void kn_check_not_found(struct kn_problems *p, const struct kn_path *path, struct kn_sv text,
                         const char *detail);
 void kn_check_too_many(struct kn_problems *p, const struct kn_path *path, size_t n, int max);
+// The same, for lists whose elements are compared each with each. True: there are few enough.
+bool kn_check_count(struct kn_problems *p, const struct kn_path *path, const struct kn_json *list,
+                    int max);
 // "must not contain '..'", once.
 void kn_check_no_backsteps(struct kn_problems *p, const struct kn_path *path, struct kn_sv text);
 // Relative and without "..".
@@ -84,9 +87,15 @@ void kn_check_mode(struct kn_problems *p, const struct kn_path *path, const stru
 // -- names that were seen --------------------------------------------------------------------------
 
 struct kn_names {
-    struct kn_names_entry *first;
+    struct kn_names_entry **buckets; // in the arena of the problems
+    size_t cap, len;
 };
 // False, and nothing changes, if the name is there already.
+bool kn_names_put(struct kn_problems *p, struct kn_names *names, struct kn_sv name,
+                  const struct kn_json *value);
+// The members of an object by name: looking one up in the tree is linear.
+struct kn_names kn_names_of_map(struct kn_problems *p, const struct kn_json *map);
+const struct kn_json *kn_names_get(const struct kn_names *names, struct kn_sv name);
 bool kn_names_add(struct kn_problems *p, struct kn_names *names, struct kn_sv name);
 bool kn_names_has(const struct kn_names *names, struct kn_sv name);
 
@@ -106,13 +115,14 @@ void kn_check_label_selector(struct kn_problems *p, const struct kn_path *path,
 
 // -- pods ------------------------------------------------------------------------------------------
 
+#define KN_PAIRS_MAX 1000 // elements of a list that are compared each with each
+
 // The pod that is being checked, for the checks that look at more than their own field.
 struct kn_pod_check {
     const struct kn_json *spec;
     const struct kn_json *meta;      // NULL: a template
     const struct kn_json *templates; // volumeClaimTemplates of a StatefulSet, or NULL
-    const struct kn_json **volumes;  // those without a problem
-    size_t volume_count;
+    struct kn_names volumes;         // those without a problem, and the templates' (value NULL)
 };
 
 // The volume of that name, without problems of its own. NULL: none. *ret_claim: it is a claim (that

@@ -151,6 +151,9 @@ static void check_pod_term(struct kn_problems *p, const struct kn_path *at, cons
     check_label_keys(p, SUB(at, matchLabelKeys), GET(term, matchLabelKeys), selector);
     check_label_keys(p, SUB(at, mismatchLabelKeys), GET(term, mismatchLabelKeys), selector);
     int64_t i = 0;
+    if (!kn_check_count(p, SUB(at, matchLabelKeys), GET(term, matchLabelKeys), KN_PAIRS_MAX) ||
+        !kn_check_count(p, SUB(at, mismatchLabelKeys), GET(term, mismatchLabelKeys), KN_PAIRS_MAX))
+        return;
     KN_JSON_EACH(v, GET(term, matchLabelKeys))
     {
         if (lists(GET(term, mismatchLabelKeys), kn_json_str(v)))
@@ -223,6 +226,8 @@ void kn_check_tolerations(struct kn_problems *p, const struct kn_path *path, con
 {
     const struct kn_json *t;
     int64_t i = 0;
+    if (!kn_check_count(p, path, list, KN_PAIRS_MAX))
+        return;
     KN_JSON_EACH(t, list)
     {
         check_toleration(p, KN_PATH_AT(path, i++), t);
@@ -265,6 +270,8 @@ static void check_spread(struct kn_problems *p, const struct kn_path *path, cons
 {
     const struct kn_json *c, *later;
     int64_t i = 0;
+    if (!kn_check_count(p, path, list, KN_PAIRS_MAX))
+        return;
     KN_JSON_EACH(c, list)
     {
         const struct kn_path *at = KN_PATH_AT(path, i++);
@@ -287,6 +294,8 @@ static void check_gates(struct kn_problems *p, const struct kn_path *path, const
     struct kn_names names = {0};
     const struct kn_json *gate;
     int64_t i = 0;
+    if (!kn_check_count(p, path, list, KN_PAIRS_MAX))
+        return;
     KN_JSON_EACH(gate, list)
     {
         const struct kn_path *at = KN_PATH_AT(path, i++);

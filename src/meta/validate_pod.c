@@ -229,6 +229,8 @@ static void check_tolerations_only_added(struct kn_problems *p, const struct kn_
                                          const struct kn_json *list, const struct kn_json *old)
 {
     const struct kn_json *was, *is;
+    if (kn_json_len(list) > KN_PAIRS_MAX) // has been said
+        return;
     KN_JSON_EACH(was, old)
     {
         bool found = false;
@@ -249,6 +251,8 @@ static void check_gates_only_removed(struct kn_problems *p, const struct kn_path
 {
     const struct kn_json *was, *is;
     int64_t i = 0;
+    if (kn_json_len(list) > KN_PAIRS_MAX) // has been said
+        return;
     KN_JSON_EACH(is, list)
     {
         bool found = false;

@@ -279,7 +279,55 @@ KTEST(lets_an_update_change_little)
                     of_tolerations);
 }
 
-KTEST_MAIN(KTEST_CASE(checks_containers), KTEST_CASE(checks_ports), KTEST_CASE(checks_the_environment),
+// As many elements as a request can hold: nothing may grow with their square.
+KTEST(copes_with_long_lists)
+{
+    static const struct {
+        const char *head, *element, *tail, *want; // # in an element: its number
+    } samples[] = {
+        {"{'spec':{'containers':[{'name':'c','image':'i','ports':[", "{'containerPort':#,'name':'p#'}",
+         "]}]}}", ""},
+        {"{'spec':{'volumes':[{'name':'v','emptyDir':{}}],'containers':[{'name':'c','image':'i','volumeMounts':[",
+         "{'name':'v','mountPath':'/#'}", "]}]}}", ""},
+        {"{'spec':{'tolerations':[", "{'key':'k#','value':'v#'}", "]}}",
+         "spec.tolerations: Too many: 50000: must have at most 1000 items"},
+    };
+    for (size_t i = 0; i < KN_ARRAY_LEN(samples); i++) {
+        struct kn_buf text = KN_BUF(8 << 20);
+        kn_buf_addc(&text, samples[i].head);
+        for (int k = 1; k <= 50000; k++) {
+            kn_buf_addc(&text, k > 1 ? "," : "");
+            for (const char *c = samples[i].element; *c; c++) {
+                if (*c == '#')
+                    kn_buf_add_i64(&text, k);
+                else
+                    kn_buf_add_byte(&text, *c);
+            }
+        }
+        kn_buf_addc(&text, samples[i].tail);
+        const struct validate_sample sample = {kn_buf_cstr(&text), samples[i].want};
+        validate_run("v1", "Pod", pod, &sample, 1, false);
+        kn_buf_done(&text);
+    }
+}
+
+KTEST(tells_the_first_of_very_many_problems)
+{
+    struct kn_buf text = KN_BUF(8 << 20);
+    kn_buf_addc(&text, "{'spec':{'containers':[{'name':'c','image':'i','env':[{}");
+    for (int k = 0; k < 50000; k++)
+        kn_buf_addc(&text, ",{}");
+    kn_buf_addc(&text, "]}]}}");
+    struct kn_buf want = KN_BUF(1 << 20);
+    for (int k = 0; k < KN_PROBLEMS_MAX; k++)
+        kn_buf_addf(&want, "%sspec.containers[0].env[%d].name: Required value", k ? ", " : "", k);
+    const struct validate_sample sample = {kn_buf_cstr(&text), kn_buf_cstr(&want)};
+    validate_run("v1", "Pod", pod, &sample, 1, false);
+    kn_buf_done(&text);
+    kn_buf_done(&want);
+}
+
+KTEST_MAIN(KTEST_CASE(copes_with_long_lists), KTEST_CASE(tells_the_first_of_very_many_problems), KTEST_CASE(checks_containers), KTEST_CASE(checks_ports), KTEST_CASE(checks_the_environment),
            KTEST_CASE(checks_volumes_and_mounts), KTEST_CASE(checks_resources),
            KTEST_CASE(checks_probes_and_hooks), KTEST_CASE(checks_the_rest_of_a_pod),
            KTEST_CASE(lets_an_update_change_little))

@@ -65,6 +65,8 @@ static void check_scopes(struct kn_problems *p, const struct kn_path *path, cons
                                          "NotBestEffort",  "PriorityClass",  "CrossNamespacePodAffinity",
                                          "VolumeAttributesClass", NULL};
     const struct kn_json *list = GET(spec, scopes), *v, *m;
+    if (!kn_check_count(p, path, list, KN_PAIRS_MAX))
+        return;
     KN_JSON_EACH(v, list)
     {
         if (!kn_check_is_one_of(kn_json_str(v), scopes))
@@ -138,7 +140,9 @@ void kn_check_resource_quota(struct kn_problems *p, const struct kn_json *obj, c
     check_hard(p, SUB(path, hard), GET(spec, hard));
     check_scopes(p, SUB(path, scopes), spec);
     check_scope_selector(p, SUB(SUB(path, scopeSelector), matchExpressions), GET(spec, scopeSelector));
-    if (old && !(same_set(GET(spec, scopes), was) && same_set(was, GET(spec, scopes))))
+    if (kn_json_len(GET(spec, scopes)) > KN_PAIRS_MAX || !old)
+        return;
+    if (!same_set(GET(spec, scopes), was) || !same_set(was, GET(spec, scopes)))
         kn_check_invalid(p, SUB(path, scopes), GET(spec, scopes), "field is immutable");
 }
 
@@ -169,10 +173,11 @@ static const struct {
 static void check_order(struct kn_problems *p, const struct kn_path *at, const struct kn_json *limit,
                         size_t i)
 {
-    const struct kn_json *low, *highs = kn_json_get(limit, orders[i].high);
+    struct kn_names highs = kn_names_of_map(p, kn_json_get(limit, orders[i].high));
+    const struct kn_json *low;
     KN_JSON_EACH(low, kn_json_get(limit, orders[i].low))
     {
-        const struct kn_json *high = kn_json_get_sv(highs, kn_json_key(low));
+        const struct kn_json *high = kn_names_get(&highs, kn_json_key(low));
         const struct kn_path *where = KN_PATH_KEY(KN_PATH_SV(at, kn_atom_name(orders[i].where)),
                                                   kn_json_key(low));
         if (high && compare(low, high) > 0)

@@ -158,6 +158,7 @@ void kn_check_requirements(struct kn_problems *p, const struct kn_path *path,
                            const struct kn_json *requirements, const struct kn_json *pod_claims)
 {
     const struct kn_json *limits = GET(requirements, limits), *requests = GET(requirements, requests), *v;
+    struct kn_names limit_of = kn_names_of_map(p, limits);
     KN_JSON_EACH(v, limits)
     {
         const struct kn_path *at = KN_PATH_KEY(SUB(path, limits), kn_json_key(v));
@@ -170,7 +171,7 @@ void kn_check_requirements(struct kn_problems *p, const struct kn_path *path,
         const struct kn_path *at = KN_PATH_KEY(SUB(path, requests), name);
         kn_check_resource_name(p, at, name);
         kn_check_quantity(p, at, name, v);
-        check_pair(p, path, name, v, kn_json_get_sv(limits, name));
+        check_pair(p, path, name, v, kn_names_get(&limit_of, name));
     }
     if (asks_for(limits, requests, true) && !asks_for(limits, requests, false))
         kn_check_forbidden(p, path, "HugePages require cpu or memory");

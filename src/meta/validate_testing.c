@@ -44,7 +44,7 @@ void validate_run(const char *api_version, const char *kind, const char *base,
     ktest_true(r != NULL);
     bool wrong = false;
     for (size_t i = 0; i < n; i++) {
-        struct kn_arena *a = kn_arena_new(0, 16 << 20);
+        struct kn_arena *a = kn_arena_new(0, 256 << 20);
         struct kn_json *obj = object(a, r, base, samples[i].edit);
         struct kn_json *old = update ? object(a, r, base, "{}") : NULL;
         struct kn_problems p;

@@ -349,52 +349,42 @@ static void check_volume(struct kn_problems *p, const struct kn_path *at, const 
 
 void kn_check_volumes(struct kn_problems *p, const struct kn_path *path, struct kn_pod_check *pod)
 {
-    const struct kn_json *list = GET(pod->spec, volumes), *volume;
+    const struct kn_json *list = GET(pod->spec, volumes), *volume, *t;
     struct kn_names names = {0};
     int64_t i = 0;
-    pod->volumes = kn_arena_calloc(p->arena, kn_json_len(list) + 1, sizeof *pod->volumes);
+    KN_JSON_EACH(t, pod->templates) // they replace volumes of the same name
+    {
+        kn_names_add(p, &pod->volumes, TEXT(GET(t, metadata), name));
+    }
     KN_JSON_EACH(volume, list)
     {
         size_t before = p->len;
         check_volume(p, KN_PATH_AT(path, i++), volume, &names);
-        if (p->len == before && pod->volumes)
-            pod->volumes[pod->volume_count++] = volume;
+        if (p->len == before)
+            kn_names_put(p, &pod->volumes, TEXT(volume, name), volume);
     }
 }
 
 bool kn_check_find_volume(const struct kn_pod_check *pod, struct kn_sv name,
                           const struct kn_json **ret, bool *ret_claim)
 {
-    const struct kn_json *t;
-    KN_JSON_EACH(t, pod->templates)
-    {
-        if (kn_sv_eq(TEXT(GET(t, metadata), name), name)) {
-            *ret = NULL;
-            *ret_claim = true;
-            return true;
-        }
-    }
-    for (size_t i = 0; i < pod->volume_count; i++) {
-        *ret = pod->volumes[i];
-        *ret_claim = GET(*ret, persistentVolumeClaim) || GET(*ret, ephemeral);
-        if (kn_sv_eq(TEXT(*ret, name), name))
-            return true;
-    }
-    return false;
+    *ret = kn_names_get(&pod->volumes, name);
+    *ret_claim = !*ret || GET(*ret, persistentVolumeClaim) || GET(*ret, ephemeral);
+    return kn_names_has(&pod->volumes, name);
 }
 
 // -- mounts ----------------------------------------------------------------------------------------
 
-// Whether one of a list has that text as its member.
-static bool has(const struct kn_json *list, enum kn_atom member, struct kn_sv text)
+// The texts that the elements of a list have as a member.
+static struct kn_names texts_of(struct kn_problems *p, const struct kn_json *list, enum kn_atom member)
 {
+    struct kn_names names = {0};
     const struct kn_json *v;
     KN_JSON_EACH(v, list)
     {
-        if (kn_sv_eq(kn_json_str(kn_json_get(v, member)), text))
-            return true;
+        kn_names_add(p, &names, kn_json_str(kn_json_get(v, member)));
     }
-    return false;
+    return names;
 }
 
 static void check_propagation(struct kn_problems *p, const struct kn_path *path,
@@ -420,9 +410,10 @@ static void check_propagation(struct kn_problems *p, const struct kn_path *path,
 static void check_mount_list(struct kn_problems *p, const struct kn_path *path,
                              const struct kn_pod_check *pod, const struct kn_json *c)
 {
-    const struct kn_json *m, *found, *devices = GET(c, volumeDevices);
+    const struct kn_json *m, *found;
     bool claim, privileged = FLAG(GET(c, securityContext), privileged);
-    struct kn_names points = {0};
+    struct kn_names points = {0}, devices = texts_of(p, GET(c, volumeDevices), KN_K_name),
+                    device_paths = texts_of(p, GET(c, volumeDevices), KN_K_devicePath);
     int64_t i = 0;
     KN_JSON_EACH(m, GET(c, volumeMounts))
     {
@@ -434,9 +425,9 @@ static void check_mount_list(struct kn_problems *p, const struct kn_path *path,
         kn_check_present(p, SUB(at, mountPath), point, "");
         if (!kn_names_add(p, &points, point))
             kn_check_invalid_text(p, SUB(at, mountPath), point, "must be unique");
-        if (has(devices, KN_K_name, name))
+        if (kn_names_has(&devices, name))
             kn_check_invalid_text(p, SUB(at, name), name, "must not already exist in volumeDevices");
-        if (has(devices, KN_K_devicePath, point))
+        if (kn_names_has(&device_paths, point))
             kn_check_invalid_text(p, SUB(at, mountPath), point,
                                   "must not already exist as a path in volumeDevices");
         // from here on upstream names the list, not the element
@@ -454,8 +445,9 @@ static void check_mount_list(struct kn_problems *p, const struct kn_path *path,
 static void check_device_list(struct kn_problems *p, const struct kn_path *path,
                               const struct kn_pod_check *pod, const struct kn_json *c)
 {
-    const struct kn_json *d, *volume, *mounts = GET(c, volumeMounts);
-    struct kn_names names = {0}, paths = {0};
+    const struct kn_json *d, *volume;
+    struct kn_names names = {0}, paths = {0}, mounts = texts_of(p, GET(c, volumeMounts), KN_K_name),
+                    points = texts_of(p, GET(c, volumeMounts), KN_K_mountPath);
     int64_t i = 0;
     KN_JSON_EACH(d, GET(c, volumeDevices))
     {
@@ -474,9 +466,9 @@ static void check_device_list(struct kn_problems *p, const struct kn_path *path,
         kn_check_present(p, SUB(at, devicePath), device, "");
         if (!kn_names_add(p, &paths, device))
             kn_check_invalid_text(p, SUB(at, devicePath), device, "must be unique");
-        if (has(mounts, KN_K_name, name))
+        if (kn_names_has(&mounts, name))
             kn_check_invalid_text(p, SUB(at, name), name, "must not already exist in volumeMounts");
-        if (has(mounts, KN_K_mountPath, device))
+        if (kn_names_has(&points, device))
             kn_check_invalid_text(p, SUB(at, devicePath), device,
                                   "must not already exist as a path in volumeMounts");
     }
