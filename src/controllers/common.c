@@ -54,8 +54,17 @@ bool kn_objs_collect(void *objs, const struct kn_obj *o)
 void kn_index_controller_uid(const struct kn_obj *o, kn_index_emit *emit, void *ctx)
 {
     struct kn_sv uid = kn_json_str(kn_json_get(kn_obj_controller(o), KN_K_uid));
+    char nobody[KN_OBJ_KEY_TEXT];
     if (uid.len)
         emit(ctx, uid);
+    else
+        emit(ctx, kn_index_nobody(o->ns, nobody));
+}
+
+struct kn_sv kn_index_nobody(struct kn_sv ns, char out[KN_OBJ_KEY_TEXT])
+{
+    int n = snprintf(out, KN_OBJ_KEY_TEXT, "nobody in %.*s", KN_SV_ARG(ns));
+    return kn_sv(out, (size_t)n);
 }
 
 void kn_index_node_name(const struct kn_obj *pod, kn_index_emit *emit, void *ctx)

@@ -46,8 +46,10 @@ typedef KN_VEC(const struct kn_obj *) kn_objs;
 void kn_objs_done(kn_objs *v);
 bool kn_objs_collect(void *objs, const struct kn_obj *o); // a visit function
 
-// An index function: the uid of the controller reference.
+// An index function: the uid of the controller reference, or, where there is none, kn_index_nobody of
+// the namespace: whom a controller may adopt is found without looking at all.
 void kn_index_controller_uid(const struct kn_obj *o, kn_index_emit *emit, void *ctx);
+struct kn_sv kn_index_nobody(struct kn_sv ns, char out[KN_OBJ_KEY_TEXT]);
 // Another: the node of a pod.
 void kn_index_node_name(const struct kn_obj *pod, kn_index_emit *emit, void *ctx);
 // An owner reference with controller and blockOwnerDeletion, appended to metadata.ownerReferences.

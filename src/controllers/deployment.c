@@ -38,7 +38,7 @@ struct orphans {
 static bool take_orphan(void *arg, const struct kn_obj *set)
 {
     struct orphans *o = arg;
-    if (!kn_obj_controller(set) && !set->deleting &&
+    if (!set->deleting &&
         kn_selector_matches_labels(o->r->selector, set->labels))
         KN_VEC_PUSH(&o->found, kn_obj_ref(set));
     return true;
@@ -59,8 +59,9 @@ static struct kn_status find_sets(struct kn_rollout *r)
 {
     kn_cache_by_index(r->c->sets, r->c->sets_by_owner, r->d->uid, kn_objs_collect, &r->sets);
     struct orphans o = {.r = r};
+    char nobody[KN_OBJ_KEY_TEXT];
     if (!r->d->deleting)
-        kn_cache_list(r->c->sets, r->d->ns, KN_SV_NULL, KN_SV_NULL, take_orphan, &o);
+        kn_cache_by_index(r->c->sets, r->c->sets_by_owner, kn_index_nobody(r->d->ns, nobody), take_orphan, &o);
     struct kn_status s = KN_STATUS_OK;
     for (size_t i = 0; i < o.found.len && kn_ok(s); i++)
         s = adopt(r, o.found.ptr[i]);

@@ -283,6 +283,8 @@ static struct kn_status scale_down_old(struct kn_rollout *r)
     for (size_t i = 0; i < r->sets.len; i++)
         available += kn_set_status(r->sets.ptr[i], KN_K_availableReplicas);
     int64_t spare = available - min_available;
+    if (spare > room) // what a set says it has may be older than what it was told to have
+        spare = room;
     for (size_t i = 0; i < r->sets.len && spare > 0; i++) { // the oldest first
         const struct kn_obj *set = r->sets.ptr[i];
         int64_t wanted = kn_set_wanted(set);

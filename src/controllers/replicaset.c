@@ -50,7 +50,7 @@ static struct kn_status patch_owner(struct work *w, const struct kn_obj *pod, bo
 static bool take_orphan(void *arg, const struct kn_obj *pod)
 {
     struct work *w = arg;
-    if (!kn_obj_controller(pod) && kn_pod_active(pod) &&
+    if (kn_pod_active(pod) &&
         kn_selector_matches_labels(w->selector, pod->labels))
         KN_VEC_PUSH(&w->pods, kn_obj_ref(pod));
     return true;
@@ -68,8 +68,9 @@ static struct kn_status claim(struct work *w)
 {
     kn_cache_by_index(w->c->pods, w->c->by_owner, w->set->uid, take_owned, w);
     size_t owned = w->pods.len;
+    char nobody[KN_OBJ_KEY_TEXT];
     if (!w->set->deleting)
-        kn_cache_list(w->c->pods, w->set->ns, KN_SV_NULL, KN_SV_NULL, take_orphan, w);
+        kn_cache_by_index(w->c->pods, w->c->by_owner, kn_index_nobody(w->set->ns, nobody), take_orphan, w);
     for (size_t i = owned; i < w->pods.len; i++)
         KN_TRY(patch_owner(w, w->pods.ptr[i], true));
     for (size_t i = 0; i < w->pods.len; i++) {
