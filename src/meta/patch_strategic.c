@@ -1,4 +1,4 @@
-// Strategic merge patch: a merge patch that knows from the type which lists merge, and by which key.
+// Strategic merge patch: a merge patch that knows from the type which lists merge, by which key.
 //
 // An object merges member by member. A list that merges by a key pairs its elements by that key; a
 // merging list without one is a set of plain values; every other list is replaced. Directives are
@@ -21,8 +21,8 @@ struct shape {
 
 // What is known of one member.
 struct member {
-    struct shape shape;  // of it, or of its elements
-    struct kn_sv key;    // merge key, empty: none
+    struct shape shape; // of it, or of its elements
+    struct kn_sv key;   // merge key, empty: none
     bool merges, replaces;
 };
 
@@ -39,7 +39,8 @@ static struct member member_of(struct shape shape, struct kn_sv name)
     if (!f)
         return (struct member){0};
     struct member m = {.shape = {kn_field_type(shape.type, f), f->shape == KN_SHAPE_MAP},
-                       .merges = f->flags & KN_FIELD_MERGE, .replaces = f->flags & KN_FIELD_REPLACE};
+                       .merges = f->flags & KN_FIELD_MERGE,
+                       .replaces = f->flags & KN_FIELD_REPLACE};
     enum kn_atom key = kn_field_merge_key(shape.type, f);
     if (key != KN_K_NONE)
         m.key = kn_atom_name(key);
@@ -85,7 +86,7 @@ static struct kn_json *cleaned_copy(struct kn_arena *a, const struct kn_json *v)
     return copy && clean(copy) ? copy : NULL;
 }
 
-// -- lists -----------------------------------------------------------------------------------------
+// -- lists ------------------------------------------------------------------------------------
 
 // Whether two elements are the same one: by the key, or, where there is none, by their value.
 static bool same_element(struct kn_sv key, const struct kn_json *x, const struct kn_json *y)
@@ -153,7 +154,8 @@ static void reorder(struct kn_arena *a, struct kn_json *list, struct kn_sv key,
     kn_json_clear(list);
     for (i = 0; i < n; i++) {
         struct element *theirs = next_element(e, n, true), *ours = next_element(e, n, false);
-        bool ours_first = !theirs || (ours && ours->was >= 0 && theirs->was >= 0 && ours->was < theirs->was);
+        bool ours_first =
+            !theirs || (ours && ours->was >= 0 && theirs->was >= 0 && ours->was < theirs->was);
         struct element *next = ours && ours_first ? ours : theirs;
         next->used = true;
         next->value->next = NULL; // it is in no container now
@@ -251,7 +253,8 @@ static struct kn_status merge_list(struct kn_arena *a, const struct member *m,
     const struct kn_json *before = kn_json_copy_shallow_text(a, target);
     bool objects = holds_objects(target, patch);
     if (objects && !m->key.len)
-        return kn_error(KN_INVALID, "cannot merge lists without merge key for %.*s", KN_SV_ARG(name));
+        return kn_error(KN_INVALID, "cannot merge lists without merge key for %.*s",
+                        KN_SV_ARG(name));
     struct kn_sv key = objects ? m->key : KN_SV_NULL;
     if (patch && objects) {
         KN_TRY(obey_elements(target, patch, key, name));
@@ -286,7 +289,7 @@ static struct kn_status check_order(const struct kn_json *patch, const struct kn
     return KN_STATUS_OK;
 }
 
-// -- objects ---------------------------------------------------------------------------------------
+// -- objects ----------------------------------------------------------------------------------
 
 static bool lists_text(const struct kn_json *list, struct kn_sv text)
 {
@@ -309,7 +312,8 @@ static struct kn_status retain_keys(struct kn_json *target, const struct kn_json
         return kn_error(KN_BAD_REQUEST, "invalid patch format of retainKeys");
     KN_JSON_EACH(p, patch)
     {
-        if (!kn_json_is_null(p) && !is_directive(kn_json_key(p)) && !lists_text(keys, kn_json_key(p)))
+        if (!kn_json_is_null(p) && !is_directive(kn_json_key(p)) &&
+            !lists_text(keys, kn_json_key(p)))
             return kn_error(KN_BAD_REQUEST, "invalid patch format of retainKeys");
     }
     struct kn_json *child = kn_json_first(target), *next;

@@ -28,8 +28,8 @@ struct sample {
 
 static void run(const char *version, const char *kind, const struct sample *s, size_t n)
 {
-    const struct kn_type *type = kn_type_find_any(kn_sv_c(version[0] == 'a' ? "apps" : "core"),
-                                                  KN_SV("v1"), kn_sv_c(kind));
+    const struct kn_type *type =
+        kn_type_find_any(kn_sv_c(version[0] == 'a' ? "apps" : "core"), KN_SV("v1"), kn_sv_c(kind));
     ktest_true(type != NULL);
     for (size_t i = 0; i < n; i++, s++) {
         struct kn_arena *a = kn_arena_new(0, 1 << 20);
@@ -64,28 +64,36 @@ KTEST(merges_lists_of_a_pod_by_their_keys)
         {"{'containers':[{'name':'a'},{'name':'b'}]}", "{'containers':[{'name':'c'}]}",
          "{'containers':[{'name':'c'},{'name':'a'},{'name':'b'}]}", NULL},
         {"{'containers':[{'name':'a'},{'name':'b'}]}",
-         "{'$setElementOrder/containers':[{'name':'a'},{'name':'b'},{'name':'c'}],'containers':[{'name':'c','image':'z'}]}",
+         "{'$setElementOrder/"
+         "containers':[{'name':'a'},{'name':'b'},{'name':'c'}],'containers':[{'name':'c','image':'"
+         "z'}]}",
          "{'containers':[{'name':'a'},{'name':'b'},{'name':'c','image':'z'}]}", NULL},
         {"{'containers':[{'name':'a'},{'name':'b'}]}",
          "{'$setElementOrder/containers':[{'name':'b'},{'name':'a'}]}",
          "{'containers':[{'name':'b'},{'name':'a'}]}", NULL},
         // an element that only the server has keeps its place among them
         {"{'containers':[{'name':'server'},{'name':'a'},{'name':'b'}]}",
-         "{'$setElementOrder/containers':[{'name':'b'},{'name':'a'}],'containers':[{'name':'a','image':'i'}]}",
+         "{'$setElementOrder/"
+         "containers':[{'name':'b'},{'name':'a'}],'containers':[{'name':'a','image':'i'}]}",
          "{'containers':[{'name':'server'},{'name':'b'},{'name':'a','image':'i'}]}", NULL},
         {"{'containers':[{'name':'a'},{'name':'b'},{'name':'c'}]}",
          "{'containers':[{'name':'b','$patch':'delete'}]}",
          "{'containers':[{'name':'a'},{'name':'c'}]}", NULL},
         {"{'containers':[{'name':'a'},{'name':'b'}]}",
-         "{'containers':[{'$patch':'replace'},{'name':'x'}]}", "{'containers':[{'name':'x'}]}", NULL},
-        {"{'containers':[{'name':'a','ports':[{'containerPort':80,'name':'http'},{'containerPort':81}]}]}",
+         "{'containers':[{'$patch':'replace'},{'name':'x'}]}", "{'containers':[{'name':'x'}]}",
+         NULL},
+        {"{'containers':[{'name':'a','ports':[{'containerPort':80,'name':'http'},{'containerPort':"
+         "81}]}]}",
          "{'containers':[{'name':'a','ports':[{'containerPort':80,'protocol':'UDP'}]}]}",
-         "{'containers':[{'name':'a','ports':[{'containerPort':80,'name':'http','protocol':'UDP'},{'containerPort':81}]}]}",
+         "{'containers':[{'name':'a','ports':[{'containerPort':80,'name':'http','protocol':'UDP'},{"
+         "'containerPort':81}]}]}",
          NULL},
         {"{'containers':[{'name':'a','env':[{'name':'X','value':'1'},{'name':'Y','value':'2'}]}]}",
-         "{'containers':[{'name':'a','env':[{'name':'X','value':null,'valueFrom':{'fieldRef':{'fieldPath':'spec.nodeName'}}},"
+         "{'containers':[{'name':'a','env':[{'name':'X','value':null,'valueFrom':{'fieldRef':{'"
+         "fieldPath':'spec.nodeName'}}},"
          "{'name':'Y','$patch':'delete'}]}]}",
-         "{'containers':[{'name':'a','env':[{'name':'X','valueFrom':{'fieldRef':{'fieldPath':'spec.nodeName'}}}]}]}",
+         "{'containers':[{'name':'a','env':[{'name':'X','valueFrom':{'fieldRef':{'fieldPath':'spec."
+         "nodeName'}}}]}]}",
          NULL},
         {"{'volumes':[{'name':'v','emptyDir':{}},{'name':'w','emptyDir':{}}]}",
          "{'volumes':[{'name':'v','$retainKeys':['name','hostPath'],'hostPath':{'path':'/x'}}]}",
@@ -93,11 +101,13 @@ KTEST(merges_lists_of_a_pod_by_their_keys)
         {"{'tolerations':[{'key':'a'}],'dnsPolicy':'Default'}", "{'tolerations':[{'key':'b'}]}",
          "{'tolerations':[{'key':'b'}],'dnsPolicy':'Default'}", NULL},
         {"{'containers':[{'name':'a','command':['x','y']}]}",
-         "{'containers':[{'name':'a','command':['z']}]}", "{'containers':[{'name':'a','command':['z']}]}",
-         NULL},
+         "{'containers':[{'name':'a','command':['z']}]}",
+         "{'containers':[{'name':'a','command':['z']}]}", NULL},
         {"{'containers':[{'name':'a','resources':{'limits':{'cpu':'1'}}}]}",
-         "{'containers':[{'name':'a','resources':{'limits':{'memory':'1Gi'},'requests':{'cpu':'1'}}}]}",
-         "{'containers':[{'name':'a','resources':{'limits':{'cpu':'1','memory':'1Gi'},'requests':{'cpu':'1'}}}]}",
+         "{'containers':[{'name':'a','resources':{'limits':{'memory':'1Gi'},'requests':{'cpu':'1'}}"
+         "}]}",
+         "{'containers':[{'name':'a','resources':{'limits':{'cpu':'1','memory':'1Gi'},'requests':{'"
+         "cpu':'1'}}}]}",
          NULL},
         {"{'imagePullSecrets':[{'name':'a'}]}", "{'imagePullSecrets':[{'name':'b'}]}",
          "{'imagePullSecrets':[{'name':'b'},{'name':'a'}]}", NULL},
@@ -105,10 +115,13 @@ KTEST(merges_lists_of_a_pod_by_their_keys)
          "{'nodeSelector':{'b':'2'},'securityContext':{'$patch':'replace','runAsGroup':2}}",
          "{'nodeSelector':{'a':'1','b':'2'},'securityContext':{'runAsGroup':2}}", NULL},
         {"{'securityContext':{'runAsUser':1},'nodeSelector':{'a':'1'}}",
-         "{'securityContext':{'$patch':'delete'},'nodeSelector':null}", "{'securityContext':{}}", NULL},
+         "{'securityContext':{'$patch':'delete'},'nodeSelector':null}", "{'securityContext':{}}",
+         NULL},
         // values that are new come without directives and nulls
-        {"{}", "{'containers':[{'name':'a','image':null,'$retainKeys':['name']},{'name':'b','$patch':'delete'}],"
-               "'$setElementOrder/containers':[{'name':'a'}],'affinity':null}",
+        {"{}",
+         "{'containers':[{'name':'a','image':null,'$retainKeys':['name']},{'name':'b','$patch':'"
+         "delete'}],"
+         "'$setElementOrder/containers':[{'name':'a'}],'affinity':null}",
          "{'containers':[{'name':'a'}]}", NULL},
     };
     RUN("v1", "PodSpec", samples);
@@ -124,10 +137,11 @@ KTEST(merges_metadata_and_sets_of_plain_values)
         {"{'metadata':{'finalizers':['a','b']}}", "{'metadata':{'finalizers':['b','c']}}",
          "{'metadata':{'finalizers':['a','b','c']}}", NULL},
         {"{'metadata':{'finalizers':['a','b']}}",
-         "{'metadata':{'$deleteFromPrimitiveList/finalizers':['a']}}", "{'metadata':{'finalizers':['b']}}",
-         NULL},
+         "{'metadata':{'$deleteFromPrimitiveList/finalizers':['a']}}",
+         "{'metadata':{'finalizers':['b']}}", NULL},
         {"{'metadata':{'finalizers':['a','b']}}",
-         "{'metadata':{'$deleteFromPrimitiveList/finalizers':['a'],'$setElementOrder/finalizers':['c','b'],'finalizers':['c']}}",
+         "{'metadata':{'$deleteFromPrimitiveList/finalizers':['a'],'$setElementOrder/"
+         "finalizers':['c','b'],'finalizers':['c']}}",
          "{'metadata':{'finalizers':['c','b']}}", NULL},
         {"{'metadata':{'ownerReferences':[{'uid':'1','name':'a'},{'uid':'2','name':'b'}]}}",
          "{'metadata':{'ownerReferences':[{'uid':'1','$patch':'delete'}]}}",
@@ -140,20 +154,26 @@ KTEST(merges_metadata_and_sets_of_plain_values)
 KTEST(changes_what_kubectl_changes_in_a_deployment)
 {
     static const struct sample samples[] = {
-        {"{'spec':{'replicas':1,'strategy':{'type':'RollingUpdate','rollingUpdate':{'maxSurge':1}}}}",
+        {"{'spec':{'replicas':1,'strategy':{'type':'RollingUpdate','rollingUpdate':{'maxSurge':1}}}"
+         "}",
          "{'spec':{'replicas':3,'strategy':{'$retainKeys':['type'],'type':'Recreate'}}}",
          "{'spec':{'replicas':3,'strategy':{'type':'Recreate'}}}", NULL},
         {"{'spec':{'template':{'spec':{'containers':[{'name':'nginx','image':'nginx:1'}]}}}}",
-         "{'spec':{'template':{'metadata':{'annotations':{'kubectl.kubernetes.io/restartedAt':'t'}},"
-         "'spec':{'$setElementOrder/containers':[{'name':'nginx'}],'containers':[{'name':'nginx','image':'nginx:2'}]}}}}",
-         "{'spec':{'template':{'metadata':{'annotations':{'kubectl.kubernetes.io/restartedAt':'t'}},"
+         "{'spec':{'template':{'metadata':{'annotations':{'kubectl.kubernetes.io/"
+         "restartedAt':'t'}},"
+         "'spec':{'$setElementOrder/"
+         "containers':[{'name':'nginx'}],'containers':[{'name':'nginx','image':'nginx:2'}]}}}}",
+         "{'spec':{'template':{'metadata':{'annotations':{'kubectl.kubernetes.io/"
+         "restartedAt':'t'}},"
          "'spec':{'containers':[{'name':'nginx','image':'nginx:2'}]}}}}",
          NULL},
-        {"{'spec':{'paused':true,'selector':{'matchLabels':{'a':'b'}}}}", "{'spec':{'paused':null}}",
-         "{'spec':{'selector':{'matchLabels':{'a':'b'}}}}", NULL},
+        {"{'spec':{'paused':true,'selector':{'matchLabels':{'a':'b'}}}}",
+         "{'spec':{'paused':null}}", "{'spec':{'selector':{'matchLabels':{'a':'b'}}}}", NULL},
         {"{'status':{'conditions':[{'type':'Available','status':'True'}]}}",
-         "{'status':{'conditions':[{'type':'Progressing','status':'True'},{'type':'Available','status':'False'}]}}",
-         "{'status':{'conditions':[{'type':'Progressing','status':'True'},{'type':'Available','status':'False'}]}}",
+         "{'status':{'conditions':[{'type':'Progressing','status':'True'},{'type':'Available','"
+         "status':'False'}]}}",
+         "{'status':{'conditions':[{'type':'Progressing','status':'True'},{'type':'Available','"
+         "status':'False'}]}}",
          NULL},
         // what the type does not know merges as JSON does
         {"{'spec':{'odd':{'a':1,'l':[1]}}}", "{'spec':{'odd':{'b':2,'l':[2]}}}",
@@ -167,7 +187,9 @@ KTEST(merges_the_ports_of_a_service_by_port)
     static const struct sample samples[] = {
         {"{'ports':[{'port':80,'name':'a'},{'port':81,'name':'b'}],'selector':{'x':'y'}}",
          "{'ports':[{'port':81,'nodePort':31001}]}",
-         "{'ports':[{'port':80,'name':'a'},{'port':81,'name':'b','nodePort':31001}],'selector':{'x':'y'}}", NULL},
+         "{'ports':[{'port':80,'name':'a'},{'port':81,'name':'b','nodePort':31001}],'selector':{'x'"
+         ":'y'}}",
+         NULL},
     };
     RUN("v1", "ServiceSpec", samples);
 }
@@ -184,8 +206,10 @@ KTEST(refuses_patches_that_are_none)
          "unknown patch type: fly"},
         {"{'containers':[{'name':'a'}]}", "{'containers':[{'name':'a'},3]}", NULL,
          "the elements of containers are objects"},
-        {"{'securityContext':{}}", "{'securityContext':{'$patch':'fly'}}", NULL, "unknown patch type: fly"},
-        {"{'volumes':[{'name':'v'}]}", "{'volumes':[{'name':'v','$retainKeys':['name'],'hostPath':{}}]}", NULL,
+        {"{'securityContext':{}}", "{'securityContext':{'$patch':'fly'}}", NULL,
+         "unknown patch type: fly"},
+        {"{'volumes':[{'name':'v'}]}",
+         "{'volumes':[{'name':'v','$retainKeys':['name'],'hostPath':{}}]}", NULL,
          "invalid patch format of retainKeys"},
         {"{'volumes':[{'name':'v'}]}", "{'volumes':[{'name':'v','$retainKeys':3}]}", NULL,
          "invalid patch format of retainKeys"},
@@ -202,4 +226,5 @@ KTEST(refuses_patches_that_are_none)
 KTEST_MAIN(KTEST_CASE(merges_lists_of_a_pod_by_their_keys),
            KTEST_CASE(merges_metadata_and_sets_of_plain_values),
            KTEST_CASE(changes_what_kubectl_changes_in_a_deployment),
-           KTEST_CASE(merges_the_ports_of_a_service_by_port), KTEST_CASE(refuses_patches_that_are_none))
+           KTEST_CASE(merges_the_ports_of_a_service_by_port),
+           KTEST_CASE(refuses_patches_that_are_none))

@@ -2,12 +2,12 @@
 // that no function has complained of.
 #include "meta/validate_impl.h"
 
-// -- kinds -----------------------------------------------------------------------------------------
+// -- kinds ------------------------------------------------------------------------------------
 
 struct kind_row {
     const char *group, *kind;
-    kn_name_rule *name;    // NULL: a DNS subdomain
-    kn_kind_check *check;  // NULL: the tables are all that is known
+    kn_name_rule *name;   // NULL: a DNS subdomain
+    kn_kind_check *check; // NULL: the tables are all that is known
 };
 
 // Names of RBAC and of events are path segments, so that they may hold colons and capitals.
@@ -33,11 +33,13 @@ static const struct kind_row rows[] = {
     {"apps", "StatefulSet", kn_name_dns_label_problem, kn_check_stateful_set},
     {"coordination.k8s.io", "Lease", NULL, kn_check_lease},
     {"discovery.k8s.io", "EndpointSlice", NULL, kn_check_endpoint_slice},
-    {"rbac.authorization.k8s.io", "ClusterRole", kn_name_path_segment_problem, kn_check_cluster_role},
+    {"rbac.authorization.k8s.io", "ClusterRole", kn_name_path_segment_problem,
+     kn_check_cluster_role},
     {"rbac.authorization.k8s.io", "ClusterRoleBinding", kn_name_path_segment_problem,
      kn_check_cluster_role_binding},
     {"rbac.authorization.k8s.io", "Role", kn_name_path_segment_problem, kn_check_role},
-    {"rbac.authorization.k8s.io", "RoleBinding", kn_name_path_segment_problem, kn_check_role_binding},
+    {"rbac.authorization.k8s.io", "RoleBinding", kn_name_path_segment_problem,
+     kn_check_role_binding},
 };
 
 static const struct kind_row *row_of(const struct kn_resource *r)
@@ -48,7 +50,7 @@ static const struct kind_row *row_of(const struct kn_resource *r)
     return NULL;
 }
 
-// -- the tables ------------------------------------------------------------------------------------
+// -- the tables -------------------------------------------------------------------------------
 
 // At the field, or at the object that holds it.
 static bool has_problem_at(struct kn_problems *p, const struct kn_path *path)
@@ -71,8 +73,9 @@ static bool is_refused(struct kn_problems *p, struct kn_sv shown)
 
 // A value that is not among those that its field enumerates. The empty text is a matter of what is
 // required, which functions know.
-static void check_enum(struct kn_problems *p, const struct kn_path *path, const struct kn_type *type,
-                       const struct kn_field *f, const struct kn_json *v)
+static void check_enum(struct kn_problems *p, const struct kn_path *path,
+                       const struct kn_type *type, const struct kn_field *f,
+                       const struct kn_json *v)
 {
     struct kn_sv allowed, text = kn_json_str(v);
     if (!text.len || !kn_field_enum(type, f, 0, &allowed))
@@ -92,11 +95,13 @@ static void check_tables(struct kn_problems *p, const struct kn_path *path,
                          const struct kn_type *type, const struct kn_json *v,
                          const struct kn_json *old);
 
-static void check_field(struct kn_problems *p, const struct kn_path *path, const struct kn_type *type,
-                        const struct kn_field *f, const struct kn_json *v, const struct kn_json *old)
+static void check_field(struct kn_problems *p, const struct kn_path *path,
+                        const struct kn_type *type, const struct kn_field *f,
+                        const struct kn_json *v, const struct kn_json *old)
 {
     const struct kn_type *of = kn_field_type(type, f);
-    if ((f->flags & KN_FIELD_IMMUTABLE) && old && !kn_check_same(v, old) && !has_problem_at(p, path))
+    if ((f->flags & KN_FIELD_IMMUTABLE) && old && !kn_check_same(v, old) &&
+        !has_problem_at(p, path))
         kn_check_invalid(p, path, v, "field is immutable");
     if (f->shape == KN_SHAPE_SINGLE) {
         check_enum(p, path, type, f, v);
@@ -108,8 +113,8 @@ static void check_field(struct kn_problems *p, const struct kn_path *path, const
     int64_t i = 0;
     KN_JSON_EACH(e, v)
     {
-        const struct kn_path *at = f->shape == KN_SHAPE_LIST ? KN_PATH_AT(path, i)
-                                                             : KN_PATH_KEY(path, kn_json_key(e));
+        const struct kn_path *at =
+            f->shape == KN_SHAPE_LIST ? KN_PATH_AT(path, i) : KN_PATH_KEY(path, kn_json_key(e));
         i++;
         check_enum(p, at, type, f, e);
         if (of && f->kind == KN_KIND_OBJECT)
@@ -145,7 +150,7 @@ static void check_body(struct kn_problems *p, const struct kn_type *type, const 
     }
 }
 
-// -- entry -----------------------------------------------------------------------------------------
+// -- entry ------------------------------------------------------------------------------------
 
 void kn_validate(const struct kn_resource *hub, const char *subresource, const struct kn_json *obj,
                  const struct kn_json *old, struct kn_problems *p)

@@ -5,7 +5,7 @@
 #include "meta/problems.h"
 #include "meta/resources.h"
 
-// A create has old == NULL. subresource: NULL, "status", "scale", "binding", "ephemeralcontainers"...
+// A create has old == NULL. subresource: NULL, "status", "scale", "binding", "resize"...
 // Metadata is validated too (names by the kind's rules, labels, annotations, owner references,
 // finalizers), and on updates what may not change: uid, creationTimestamp, immutable fields.
 void kn_validate(const struct kn_resource *hub, const char *subresource, const struct kn_json *obj,

@@ -4,11 +4,11 @@
 #include "base/num.h"
 #include "meta/selector.h"
 
-// -- selectors and templates -----------------------------------------------------------------------
+// -- selectors and templates ------------------------------------------------------------------
 
 // word: what upstream calls the kind in its sentence.
-static void check_selector(struct kn_problems *p, const struct kn_path *path, const struct kn_json *s,
-                           const char *word)
+static void check_selector(struct kn_problems *p, const struct kn_path *path,
+                           const struct kn_json *s, const char *word)
 {
     if (!s) {
         kn_check_required(p, path, "");
@@ -26,7 +26,8 @@ static void check_selects_template(struct kn_problems *p, const struct kn_path *
     struct kn_status status = kn_label_selector_of(p->arena, s, &selector);
     bool parsed = kn_ok(status); // what is wrong with it has been said
     kn_status_done(&status);
-    if (!parsed || !s || kn_selector_is_empty(selector) || kn_selector_matches_labels(selector, labels))
+    if (!parsed || !s || kn_selector_is_empty(selector) ||
+        kn_selector_matches_labels(selector, labels))
         return;
     struct kn_sv shown = labels ? kn_check_show(p, labels) : KN_SV("null");
     kn_problem_add(p, KN_PROBLEM_INVALID, path, shown, "%s",
@@ -44,8 +45,8 @@ static void check_template(struct kn_problems *p, const struct kn_path *path,
     if (TEXT(spec, restartPolicy).len)
         kn_check_one_of(p, SUB(SUB(path, spec), restartPolicy), TEXT(spec, restartPolicy), always);
     if (GET(spec, activeDeadlineSeconds))
-        kn_problem_add(p, KN_PROBLEM_FORBIDDEN, SUB(SUB(path, spec), activeDeadlineSeconds), KN_SV_NULL,
-                       "activeDeadlineSeconds in %s is not Supported", kind);
+        kn_problem_add(p, KN_PROBLEM_FORBIDDEN, SUB(SUB(path, spec), activeDeadlineSeconds),
+                       KN_SV_NULL, "activeDeadlineSeconds in %s is not Supported", kind);
 }
 
 static void check_selected(struct kn_problems *p, const struct kn_path *path,
@@ -62,7 +63,7 @@ static void check_selector_kept(struct kn_problems *p, const struct kn_path *pat
         kn_check_immutable(p, SUB(path, selector), GET(spec, selector), GET(old, selector));
 }
 
-// -- numbers or percentages ------------------------------------------------------------------------
+// -- numbers or percentages -------------------------------------------------------------------
 
 // False: the text is no percentage.
 static bool percentage(struct kn_sv text, int64_t *ret)
@@ -92,9 +93,10 @@ static void check_amount(struct kn_problems *p, const struct kn_path *path, cons
     if (!kn_json_is_string(v))
         kn_check_not_negative(p, path, v);
     else if (!percentage(kn_json_str(v), &n))
-        kn_check_invalid(p, path, v,
-                         "a valid percent string must be a numeric string followed by an ending '%%' "
-                         "(e.g. '1%%',  or '93%%', regex used for validation is '[0-9]+%%')");
+        kn_check_invalid(
+            p, path, v,
+            "a valid percent string must be a numeric string followed by an ending '%%' "
+            "(e.g. '1%%',  or '93%%', regex used for validation is '[0-9]+%%')");
 }
 
 static void check_at_most_all(struct kn_problems *p, const struct kn_path *path,
@@ -105,19 +107,29 @@ static void check_at_most_all(struct kn_problems *p, const struct kn_path *path,
         kn_check_invalid(p, path, v, "must not be greater than 100%%");
 }
 
-// -- status ----------------------------------------------------------------------------------------
+// -- status -----------------------------------------------------------------------------------
 
-static const enum kn_atom counts[] = {
-    KN_K_replicas,           KN_K_fullyLabeledReplicas,    KN_K_readyReplicas,
-    KN_K_availableReplicas,  KN_K_updatedReplicas,         KN_K_currentReplicas,
-    KN_K_unavailableReplicas, KN_K_terminatingReplicas,    KN_K_observedGeneration,
-    KN_K_collisionCount,     KN_K_currentNumberScheduled,  KN_K_numberMisscheduled,
-    KN_K_desiredNumberScheduled, KN_K_numberReady,         KN_K_updatedNumberScheduled,
-    KN_K_numberAvailable,    KN_K_numberUnavailable};
+static const enum kn_atom counts[] = {KN_K_replicas,
+                                      KN_K_fullyLabeledReplicas,
+                                      KN_K_readyReplicas,
+                                      KN_K_availableReplicas,
+                                      KN_K_updatedReplicas,
+                                      KN_K_currentReplicas,
+                                      KN_K_unavailableReplicas,
+                                      KN_K_terminatingReplicas,
+                                      KN_K_observedGeneration,
+                                      KN_K_collisionCount,
+                                      KN_K_currentNumberScheduled,
+                                      KN_K_numberMisscheduled,
+                                      KN_K_desiredNumberScheduled,
+                                      KN_K_numberReady,
+                                      KN_K_updatedNumberScheduled,
+                                      KN_K_numberAvailable,
+                                      KN_K_numberUnavailable};
 
 // Counts are not negative, and parts are not greater than the whole.
-static void check_counts(struct kn_problems *p, const struct kn_json *status, const struct kn_json *old,
-                         const char *ready_name)
+static void check_counts(struct kn_problems *p, const struct kn_json *status,
+                         const struct kn_json *old, const char *ready_name)
 {
     static const enum kn_atom parts[] = {KN_K_fullyLabeledReplicas, KN_K_updatedReplicas,
                                          KN_K_currentReplicas, KN_K_readyReplicas,
@@ -135,14 +147,14 @@ static void check_counts(struct kn_problems *p, const struct kn_json *status, co
                                  "cannot be greater than status.replicas");
     }
     if (available > ready)
-        kn_check_invalid_int(p, SUB(path, availableReplicas), available, "cannot be greater than %s",
-                             ready_name);
+        kn_check_invalid_int(p, SUB(path, availableReplicas), available,
+                             "cannot be greater than %s", ready_name);
     if (NUMBER(status, collisionCount) < NUMBER(old, collisionCount))
         kn_check_invalid_int(p, SUB(path, collisionCount), NUMBER(status, collisionCount),
                              "cannot be decremented");
 }
 
-// -- Deployment ------------------------------------------------------------------------------------
+// -- Deployment -------------------------------------------------------------------------------
 
 static void check_rolling_deployment(struct kn_problems *p, const struct kn_path *path,
                                      const struct kn_json *v)
@@ -151,7 +163,8 @@ static void check_rolling_deployment(struct kn_problems *p, const struct kn_path
     check_amount(p, SUB(path, maxUnavailable), unavailable);
     check_amount(p, SUB(path, maxSurge), surge);
     if (amount(surge) == 0 && amount(unavailable) == 0)
-        kn_check_invalid(p, SUB(path, maxUnavailable), unavailable, "may not be 0 when `maxSurge` is 0");
+        kn_check_invalid(p, SUB(path, maxUnavailable), unavailable,
+                         "may not be 0 when `maxSurge` is 0");
     check_at_most_all(p, SUB(path, maxUnavailable), unavailable);
 }
 
@@ -176,8 +189,8 @@ static void check_deployment_strategy(struct kn_problems *p, const struct kn_pat
     }
 }
 
-void kn_check_deployment(struct kn_problems *p, const struct kn_json *obj, const struct kn_json *old,
-                         struct kn_sv sub)
+void kn_check_deployment(struct kn_problems *p, const struct kn_json *obj,
+                         const struct kn_json *old, struct kn_sv sub)
 {
     const struct kn_path *path = KN_PATH(NULL, "spec");
     const struct kn_json *spec = GET(obj, spec), *deadline = GET(spec, progressDeadlineSeconds);
@@ -199,10 +212,10 @@ void kn_check_deployment(struct kn_problems *p, const struct kn_json *obj, const
     check_selector_kept(p, path, spec, GET(old, spec));
 }
 
-// -- ReplicaSet and ReplicationController ----------------------------------------------------------
+// -- ReplicaSet and ReplicationController -----------------------------------------------------
 
-void kn_check_replica_set(struct kn_problems *p, const struct kn_json *obj, const struct kn_json *old,
-                          struct kn_sv sub)
+void kn_check_replica_set(struct kn_problems *p, const struct kn_json *obj,
+                          const struct kn_json *old, struct kn_sv sub)
 {
     const struct kn_path *path = KN_PATH(NULL, "spec");
     const struct kn_json *spec = GET(obj, spec);
@@ -222,7 +235,8 @@ void kn_check_replication_controller(struct kn_problems *p, const struct kn_json
                                      const struct kn_json *old, struct kn_sv sub)
 {
     const struct kn_path *path = KN_PATH(NULL, "spec");
-    const struct kn_json *spec = GET(obj, spec), *labels = GET(GET(GET(spec, template), metadata), labels);
+    const struct kn_json *spec = GET(obj, spec),
+                         *labels = GET(GET(GET(spec, template), metadata), labels);
     const struct kn_json *m, *selector = GET(spec, selector);
     (void)old;
     if (kn_sv_is(sub, "status")) {
@@ -250,9 +264,10 @@ void kn_check_replication_controller(struct kn_problems *p, const struct kn_json
     check_template(p, SUB(path, template), GET(spec, template), NULL, "ReplicationController");
 }
 
-// -- StatefulSet -----------------------------------------------------------------------------------
+// -- StatefulSet ------------------------------------------------------------------------------
 
-static void check_rolling_set(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v)
+static void check_rolling_set(struct kn_problems *p, const struct kn_path *path,
+                              const struct kn_json *v)
 {
     const struct kn_json *unavailable = GET(v, maxUnavailable);
     kn_check_not_negative(p, SUB(path, partition), GET(v, partition));
@@ -264,7 +279,8 @@ static void check_rolling_set(struct kn_problems *p, const struct kn_path *path,
     check_at_most_all(p, SUB(path, maxUnavailable), unavailable);
 }
 
-static void check_set_strategy(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v)
+static void check_set_strategy(struct kn_problems *p, const struct kn_path *path,
+                               const struct kn_json *v)
 {
     struct kn_sv type = TEXT(v, type);
     const struct kn_json *rolling = GET(v, rollingUpdate);
@@ -279,7 +295,8 @@ static void check_set_strategy(struct kn_problems *p, const struct kn_path *path
                          "only allowed for updateStrategy 'RollingUpdate'");
 }
 
-static void check_retention(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v)
+static void check_retention(struct kn_problems *p, const struct kn_path *path,
+                            const struct kn_json *v)
 {
     static const char *const policies[] = {"Retain", "Delete", NULL};
     if (!v)
@@ -288,8 +305,8 @@ static void check_retention(struct kn_problems *p, const struct kn_path *path, c
     kn_check_one_of(p, SUB(path, whenScaled), TEXT(v, whenScaled), policies);
 }
 
-static void check_set_kept(struct kn_problems *p, const struct kn_path *path, const struct kn_json *spec,
-                           const struct kn_json *old)
+static void check_set_kept(struct kn_problems *p, const struct kn_path *path,
+                           const struct kn_json *spec, const struct kn_json *old)
 {
     static const enum kn_atom kept[] = {KN_K_selector, KN_K_volumeClaimTemplates, KN_K_serviceName,
                                         KN_K_podManagementPolicy};
@@ -298,8 +315,8 @@ static void check_set_kept(struct kn_problems *p, const struct kn_path *path, co
                            kn_json_get(old, kept[i]));
 }
 
-void kn_check_stateful_set(struct kn_problems *p, const struct kn_json *obj, const struct kn_json *old,
-                           struct kn_sv sub)
+void kn_check_stateful_set(struct kn_problems *p, const struct kn_json *obj,
+                           const struct kn_json *old, struct kn_sv sub)
 {
     const struct kn_path *path = KN_PATH(NULL, "spec");
     const struct kn_json *spec = GET(obj, spec), *claim;
@@ -326,7 +343,8 @@ void kn_check_stateful_set(struct kn_problems *p, const struct kn_json *obj, con
     kn_check_not_negative(p, SUB(path, minReadySeconds), GET(spec, minReadySeconds));
     kn_check_not_negative(p, KN_PATH(path, "ordinals.start"), GET(GET(spec, ordinals), start));
     if (TEXT(spec, serviceName).len)
-        kn_check_text(p, SUB(path, serviceName), TEXT(spec, serviceName), kn_name_dns_label_problem);
+        kn_check_text(p, SUB(path, serviceName), TEXT(spec, serviceName),
+                      kn_name_dns_label_problem);
     check_selector(p, SUB(path, selector), GET(spec, selector), "statefulset");
     check_selected(p, path, spec);
     check_template(p, SUB(path, template), GET(spec, template), GET(spec, volumeClaimTemplates),
@@ -334,14 +352,15 @@ void kn_check_stateful_set(struct kn_problems *p, const struct kn_json *obj, con
     check_set_kept(p, path, spec, GET(old, spec));
 }
 
-// -- DaemonSet -------------------------------------------------------------------------------------
+// -- DaemonSet --------------------------------------------------------------------------------
 
 static void check_daemon_strategy(struct kn_problems *p, const struct kn_path *path,
                                   const struct kn_json *v)
 {
     struct kn_sv type = TEXT(v, type);
     const struct kn_json *rolling = GET(v, rollingUpdate);
-    const struct kn_json *surge = GET(rolling, maxSurge), *unavailable = GET(rolling, maxUnavailable);
+    const struct kn_json *surge = GET(rolling, maxSurge),
+                         *unavailable = GET(rolling, maxUnavailable);
     const struct kn_path *at = SUB(path, rollingUpdate);
     if (kn_sv_is(type, "OnDelete"))
         return;
@@ -359,13 +378,14 @@ static void check_daemon_strategy(struct kn_problems *p, const struct kn_path *p
     check_at_most_all(p, SUB(at, maxUnavailable), unavailable);
     check_at_most_all(p, SUB(at, maxSurge), surge);
     if (amount(unavailable) != 0 && amount(surge) != 0)
-        kn_check_invalid(p, SUB(at, maxSurge), surge, "may not be set when maxUnavailable is non-zero");
+        kn_check_invalid(p, SUB(at, maxSurge), surge,
+                         "may not be set when maxUnavailable is non-zero");
     else if (amount(unavailable) == 0 && amount(surge) == 0)
         kn_check_required(p, SUB(at, maxUnavailable), "cannot be 0 when maxSurge is 0");
 }
 
-void kn_check_daemon_set(struct kn_problems *p, const struct kn_json *obj, const struct kn_json *old,
-                         struct kn_sv sub)
+void kn_check_daemon_set(struct kn_problems *p, const struct kn_json *obj,
+                         const struct kn_json *old, struct kn_sv sub)
 {
     const struct kn_path *path = KN_PATH(NULL, "spec");
     const struct kn_json *spec = GET(obj, spec);
@@ -382,7 +402,7 @@ void kn_check_daemon_set(struct kn_problems *p, const struct kn_json *obj, const
     kn_check_not_negative(p, SUB(path, revisionHistoryLimit), GET(spec, revisionHistoryLimit));
 }
 
-// -- ControllerRevision ----------------------------------------------------------------------------
+// -- ControllerRevision -----------------------------------------------------------------------
 
 void kn_check_controller_revision(struct kn_problems *p, const struct kn_json *obj,
                                   const struct kn_json *old, struct kn_sv sub)

@@ -1,10 +1,12 @@
 #include "meta/validate_testing.h"
 
 #define META "'metadata':{'name':'a','namespace':'b'},"
-#define TEMPLATE "'template':{'metadata':{'labels':{'x':'y'}},'spec':{'containers':[{'name':'c','image':'i'}]}}"
+#define TEMPLATE                                                                                   \
+    "'template':{'metadata':{'labels':{'x':'y'}},'spec':{'containers':[{'name':'c','image':'i'}]}" \
+    "}"
 #define BASE(kind)                                                                                 \
-    "{'apiVersion':'apps/v1','kind':'" kind "'," META "'spec':{'selector':{'matchLabels':{'x':'y'}}," \
-    TEMPLATE "}}"
+    "{'apiVersion':'apps/v1','kind':'" kind "'," META                                              \
+    "'spec':{'selector':{'matchLabels':{'x':'y'}}," TEMPLATE "}}"
 #define SPEC(members) "{'spec':{" members "}}"
 #define MISMATCH                                                                                   \
     "spec.template.metadata.labels: Invalid value: {\"x\":\"y\"}: `selector` does not match "      \
@@ -21,11 +23,14 @@ KTEST(checks_deployments)
         {SPEC("'selector':{'matchLabels':null}"),
          "spec.selector: Invalid value: {}: empty selector is invalid for deployment"},
         {SPEC("'selector':{'matchLabels':{'x':'z'}}"), MISMATCH},
-        {SPEC("'replicas':-1"), "spec.replicas: Invalid value: -1: must be greater than or equal to 0"},
+        {SPEC("'replicas':-1"),
+         "spec.replicas: Invalid value: -1: must be greater than or equal to 0"},
         {SPEC("'template':{'spec':{'restartPolicy':'Never'}}"),
-         "spec.template.spec.restartPolicy: Unsupported value: \"Never\": supported values: \"Always\""},
+         "spec.template.spec.restartPolicy: Unsupported value: \"Never\": supported values: "
+         "\"Always\""},
         {SPEC("'template':{'spec':{'activeDeadlineSeconds':3}}"),
-         "spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in ReplicaSet is not "
+         "spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in ReplicaSet "
+         "is not "
          "Supported"},
         {SPEC("'template':{'spec':{'containers':[{'name':'c'}]}}"),
          "spec.template.spec.containers[0].image: Required value"},
@@ -33,13 +38,16 @@ KTEST(checks_deployments)
          "spec.strategy: Unsupported value: {\"type\":\"Blue\"}: supported values: \"Recreate\", "
          "\"RollingUpdate\""},
         {SPEC("'strategy':{'type':'Recreate','rollingUpdate':{'maxSurge':1}}"),
-         "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'"},
+         "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is "
+         "'Recreate'"},
         {SPEC("'strategy':{'rollingUpdate':{'maxSurge':0,'maxUnavailable':'0%'}}"),
-         "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: \"0%\": may not be 0 when `maxSurge` is 0"},
+         "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: \"0%\": may not be 0 when "
+         "`maxSurge` is 0"},
         {SPEC("'strategy':{'rollingUpdate':{'maxSurge':'x','maxUnavailable':1}}"),
          "spec.strategy.rollingUpdate.maxSurge: Invalid value: \"x\": " PERCENT},
         {SPEC("'strategy':{'rollingUpdate':{'maxUnavailable':'101%'}}"),
-         "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: \"101%\": must not be greater than 100%"},
+         "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: \"101%\": must not be greater "
+         "than 100%"},
         {SPEC("'progressDeadlineSeconds':5,'minReadySeconds':5"),
          "spec.progressDeadlineSeconds: Invalid value: 5: must be greater than minReadySeconds"},
         {SPEC("'revisionHistoryLimit':-1"),
@@ -53,7 +61,8 @@ KTEST(keeps_selectors)
     static const struct validate_sample samples[] = {
         {SPEC("'replicas':3"), ""},
         {SPEC("'selector':{'matchLabels':{'z':'z'}},'template':{'metadata':{'labels':{'z':'z'}}}"),
-         "spec.selector: Invalid value: {\"matchLabels\":{\"x\":\"y\",\"z\":\"z\"}}: field is immutable"},
+         "spec.selector: Invalid value: {\"matchLabels\":{\"x\":\"y\",\"z\":\"z\"}}: field is "
+         "immutable"},
     };
     VALIDATE_UPDATE("apps/v1", "Deployment", BASE("Deployment"), samples);
     VALIDATE_UPDATE("apps/v1", "ReplicaSet", BASE("ReplicaSet"), samples);
@@ -70,13 +79,17 @@ KTEST(checks_the_other_kinds_that_hold_templates)
         {SPEC("'updateStrategy':{'type':'OnDelete','rollingUpdate':{'partition':1}}"),
          "spec.updateStrategy.rollingUpdate: Invalid value: {\"partition\":1}: only allowed for "
          "updateStrategy 'RollingUpdate'"},
-        {SPEC("'volumeClaimTemplates':[{'metadata':{'name':'d'},'spec':{'accessModes':['ReadWriteOnce'],"
-              "'resources':{'requests':{'storage':'1Gi'}}}}],'template':{'spec':{'containers':[{'name':'c',"
+        {SPEC("'volumeClaimTemplates':[{'metadata':{'name':'d'},'spec':{'accessModes':['"
+              "ReadWriteOnce'],"
+              "'resources':{'requests':{'storage':'1Gi'}}}}],'template':{'spec':{'containers':[{'"
+              "name':'c',"
               "'image':'i','volumeMounts':[{'name':'d','mountPath':'/d'}]}]}}"),
          ""},
         {"{'metadata':{'name':'a.b'}}",
-         "metadata.name: Invalid value: \"a.b\": a lowercase RFC 1123 label must consist of lower case "
-         "alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. "
+         "metadata.name: Invalid value: \"a.b\": a lowercase RFC 1123 label must consist of lower "
+         "case "
+         "alphanumeric characters or '-', and must start and end with an alphanumeric character "
+         "(e.g. "
          "'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"},
     };
     VALIDATE_CREATE("apps/v1", "StatefulSet", BASE("StatefulSet"), sets);
@@ -84,10 +97,12 @@ KTEST(checks_the_other_kinds_that_hold_templates)
         {"{}", ""},
         {SPEC("'selector':{'matchLabels':{'x':'z'}}"), MISMATCH},
         {SPEC("'updateStrategy':{'rollingUpdate':{'maxSurge':1,'maxUnavailable':1}}"),
-         "spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: 1: may not be set when maxUnavailable "
+         "spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: 1: may not be set when "
+         "maxUnavailable "
          "is non-zero"},
         {SPEC("'updateStrategy':{'rollingUpdate':{'maxUnavailable':0}}"),
-         "spec.updateStrategy.rollingUpdate.maxUnavailable: Required value: cannot be 0 when maxSurge is 0"},
+         "spec.updateStrategy.rollingUpdate.maxUnavailable: Required value: cannot be 0 when "
+         "maxSurge is 0"},
     };
     VALIDATE_CREATE("apps/v1", "DaemonSet", BASE("DaemonSet"), daemons);
     static const struct validate_sample controllers[] = {
@@ -96,7 +111,8 @@ KTEST(checks_the_other_kinds_that_hold_templates)
         {SPEC("'template':null"), "spec.selector: Required value, spec.template: Required value"},
     };
     VALIDATE_CREATE("v1", "ReplicationController",
-                    "{'apiVersion':'v1','kind':'ReplicationController'," META "'spec':{" TEMPLATE "}}",
+                    "{'apiVersion':'v1','kind':'ReplicationController'," META "'spec':{" TEMPLATE
+                    "}}",
                     controllers);
     static const struct validate_sample revisions[] = {
         {"{}", ""},
@@ -104,7 +120,8 @@ KTEST(checks_the_other_kinds_that_hold_templates)
         {"{'revision':-1}", "revision: Invalid value: -1: must be greater than or equal to 0"},
     };
     VALIDATE_CREATE("apps/v1", "ControllerRevision",
-                    "{'apiVersion':'apps/v1','kind':'ControllerRevision'," META "'data':{},'revision':1}",
+                    "{'apiVersion':'apps/v1','kind':'ControllerRevision'," META
+                    "'data':{},'revision':1}",
                     revisions);
 }
 

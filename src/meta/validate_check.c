@@ -22,8 +22,8 @@ struct kn_sv kn_check_show(struct kn_problems *p, const struct kn_json *v)
 
 __attribute__((format(printf, 4, 0))) static void add_invalid(struct kn_problems *p,
                                                               const struct kn_path *path,
-                                                              struct kn_sv shown, const char *detail,
-                                                              va_list args)
+                                                              struct kn_sv shown,
+                                                              const char *detail, va_list args)
 {
     struct kn_buf b KN_CLEANUP(kn_buf_done) = KN_BUF(SHOWN_MAX);
     kn_buf_vaddf(&b, detail, args);
@@ -88,7 +88,7 @@ void kn_check_unsupported(struct kn_problems *p, const struct kn_path *path, str
                    kn_buf_cstr(&b));
 }
 
-// -- values ----------------------------------------------------------------------------------------
+// -- values -----------------------------------------------------------------------------------
 
 bool kn_check_text(struct kn_problems *p, const struct kn_path *path, struct kn_sv text,
                    kn_name_rule *rule)
@@ -212,7 +212,7 @@ void kn_check_mode(struct kn_problems *p, const struct kn_path *path, const stru
         kn_check_invalid(p, path, v, "must be a number between 0 and 0777 (octal), both inclusive");
 }
 
-// -- paths of files --------------------------------------------------------------------------------
+// -- paths of files ---------------------------------------------------------------------------
 
 void kn_check_no_backsteps(struct kn_problems *p, const struct kn_path *path, struct kn_sv text)
 {
@@ -239,7 +239,7 @@ void kn_check_local_path(struct kn_problems *p, const struct kn_path *path, stru
         kn_check_invalid_text(p, path, text, "must not start with '..'");
 }
 
-// -- names that were seen --------------------------------------------------------------------------
+// -- names that were seen ---------------------------------------------------------------------
 // A hash table in the arena: lists come from clients, who may make them long.
 
 struct kn_names_entry {

@@ -5,8 +5,8 @@
 
 static const char *const modes[] = {"Block", "Filesystem", NULL};
 
-static void check_access(struct kn_problems *p, const struct kn_path *path, const struct kn_json *list,
-                         const char *absent)
+static void check_access(struct kn_problems *p, const struct kn_path *path,
+                         const struct kn_json *list, const char *absent)
 {
     static const char *const known[] = {"ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce",
                                         "ReadWriteOncePod", NULL};
@@ -40,7 +40,8 @@ static void check_size(struct kn_problems *p, const struct kn_path *path, const 
         kn_check_invalid(p, path, v, "must be greater than zero");
 }
 
-static void check_class(struct kn_problems *p, const struct kn_path *path, const struct kn_json *spec)
+static void check_class(struct kn_problems *p, const struct kn_path *path,
+                        const struct kn_json *spec)
 {
     if (TEXT(spec, storageClassName).len)
         kn_check_text(p, SUB(path, storageClassName), TEXT(spec, storageClassName),
@@ -49,18 +50,21 @@ static void check_class(struct kn_problems *p, const struct kn_path *path, const
         kn_check_one_of(p, SUB(path, volumeMode), TEXT(spec, volumeMode), modes);
 }
 
-// -- claims ----------------------------------------------------------------------------------------
+// -- claims -----------------------------------------------------------------------------------
 
-void kn_check_claim_spec(struct kn_problems *p, const struct kn_path *path, const struct kn_json *spec)
+void kn_check_claim_spec(struct kn_problems *p, const struct kn_path *path,
+                         const struct kn_json *spec)
 {
-    check_access(p, SUB(path, accessModes), GET(spec, accessModes), "at least 1 access mode is required");
+    check_access(p, SUB(path, accessModes), GET(spec, accessModes),
+                 "at least 1 access mode is required");
     kn_check_label_selector(p, SUB(path, selector), GET(spec, selector));
     check_size(p, KN_PATH_KEY(SUB(path, resources), KN_SV("storage")),
                GET(GET(GET(spec, resources), requests), storage));
     check_class(p, path, spec);
 }
 
-// Members of a claim that may change: what it asks for once it is bound, the volume while it has none.
+// Members of a claim that may change: what it asks for once it is bound, the volume while it has
+// none.
 static bool may_change(const struct kn_json *obj, const struct kn_json *old, struct kn_sv name)
 {
     bool bound = kn_sv_is(TEXT(GET(obj, status), phase), "Bound");
@@ -73,13 +77,15 @@ static bool may_change(const struct kn_json *obj, const struct kn_json *old, str
     return bound && kn_sv_is(name, "volumeAttributesClassName");
 }
 
-static bool changes(const struct kn_json *obj, const struct kn_json *old, const struct kn_json *members)
+static bool changes(const struct kn_json *obj, const struct kn_json *old,
+                    const struct kn_json *members)
 {
     const struct kn_json *m;
     KN_JSON_EACH(m, members)
     {
         struct kn_sv name = kn_json_key(m);
-        if (!kn_check_same(kn_json_get_sv(GET(obj, spec), name), kn_json_get_sv(GET(old, spec), name)) &&
+        if (!kn_check_same(kn_json_get_sv(GET(obj, spec), name),
+                           kn_json_get_sv(GET(old, spec), name)) &&
             !may_change(obj, old, name))
             return true;
     }
@@ -115,16 +121,33 @@ void kn_check_claim(struct kn_problems *p, const struct kn_json *obj, const stru
         check_claim_update(p, obj, old);
 }
 
-// -- volumes ---------------------------------------------------------------------------------------
+// -- volumes ----------------------------------------------------------------------------------
 
-static const enum kn_atom sources[] = {
-    KN_K_hostPath,       KN_K_gcePersistentDisk, KN_K_awsElasticBlockStore, KN_K_glusterfs, KN_K_flocker,
-    KN_K_nfs,            KN_K_rbd,               KN_K_quobyte,              KN_K_cephfs,    KN_K_iscsi,
-    KN_K_cinder,         KN_K_fc,                KN_K_flexVolume,           KN_K_azureFile, KN_K_vsphereVolume,
-    KN_K_photonPersistentDisk, KN_K_portworxVolume, KN_K_azureDisk,         KN_K_scaleIO,   KN_K_local,
-    KN_K_storageos,      KN_K_csi};
+static const enum kn_atom sources[] = {KN_K_hostPath,
+                                       KN_K_gcePersistentDisk,
+                                       KN_K_awsElasticBlockStore,
+                                       KN_K_glusterfs,
+                                       KN_K_flocker,
+                                       KN_K_nfs,
+                                       KN_K_rbd,
+                                       KN_K_quobyte,
+                                       KN_K_cephfs,
+                                       KN_K_iscsi,
+                                       KN_K_cinder,
+                                       KN_K_fc,
+                                       KN_K_flexVolume,
+                                       KN_K_azureFile,
+                                       KN_K_vsphereVolume,
+                                       KN_K_photonPersistentDisk,
+                                       KN_K_portworxVolume,
+                                       KN_K_azureDisk,
+                                       KN_K_scaleIO,
+                                       KN_K_local,
+                                       KN_K_storageos,
+                                       KN_K_csi};
 
-static void check_sources(struct kn_problems *p, const struct kn_path *path, const struct kn_json *spec)
+static void check_sources(struct kn_problems *p, const struct kn_path *path,
+                          const struct kn_json *spec)
 {
     unsigned n = 0;
     for (size_t i = 0; i < KN_ARRAY_LEN(sources); i++)
@@ -133,7 +156,8 @@ static void check_sources(struct kn_problems *p, const struct kn_path *path, con
                                "may not specify more than 1 volume type");
     if (n == 0)
         kn_check_required(p, path, "must specify a volume type");
-    const struct kn_json *host = GET(spec, hostPath), *local = GET(spec, local), *csi = GET(spec, csi);
+    const struct kn_json *host = GET(spec, hostPath), *local = GET(spec, local),
+                         *csi = GET(spec, csi);
     if (host && kn_check_present(p, SUB(SUB(path, hostPath), path), TEXT(host, path), ""))
         kn_check_no_backsteps(p, SUB(SUB(path, hostPath), path), TEXT(host, path));
     if (local && kn_check_present(p, SUB(SUB(path, local), path), TEXT(local, path), ""))
@@ -146,7 +170,8 @@ static void check_sources(struct kn_problems *p, const struct kn_path *path, con
     }
 }
 
-static void check_capacity(struct kn_problems *p, const struct kn_path *path, const struct kn_json *map)
+static void check_capacity(struct kn_problems *p, const struct kn_path *path,
+                           const struct kn_json *map)
 {
     static const char *const only[] = {"storage", NULL};
     const struct kn_json *m;

@@ -1,11 +1,12 @@
 // Containers of a pod: names, images, ports, environment, probes and hooks.
 #include "meta/validate_impl.h"
 
-// -- ports -----------------------------------------------------------------------------------------
+// -- ports ------------------------------------------------------------------------------------
 
 static const char *const protocols[] = {"SCTP", "TCP", "UDP", NULL};
 
-static void check_ports(struct kn_problems *p, const struct kn_path *path, const struct kn_json *list)
+static void check_ports(struct kn_problems *p, const struct kn_path *path,
+                        const struct kn_json *list)
 {
     struct kn_names names = {0};
     const struct kn_json *port;
@@ -30,8 +31,8 @@ static void check_ports(struct kn_problems *p, const struct kn_path *path, const
 }
 
 // Two containers of a pod cannot have the same port of the host.
-static void check_host_ports(struct kn_problems *p, const struct kn_path *at, const struct kn_json *c,
-                             struct kn_names *seen)
+static void check_host_ports(struct kn_problems *p, const struct kn_path *at,
+                             const struct kn_json *c, struct kn_names *seen)
 {
     const struct kn_json *port;
     int64_t i = 0;
@@ -40,9 +41,9 @@ static void check_host_ports(struct kn_problems *p, const struct kn_path *at, co
         const struct kn_path *path = KN_PATH_AT(SUB(at, ports), i++);
         if (!NUMBER(port, hostPort))
             continue;
-        struct kn_sv text = kn_arena_printf(p->arena, "%.*s/%.*s/%lld", KN_SV_ARG(TEXT(port, protocol)),
-                                            KN_SV_ARG(TEXT(port, hostIP)),
-                                            (long long)NUMBER(port, hostPort));
+        struct kn_sv text =
+            kn_arena_printf(p->arena, "%.*s/%.*s/%lld", KN_SV_ARG(TEXT(port, protocol)),
+                            KN_SV_ARG(TEXT(port, hostIP)), (long long)NUMBER(port, hostPort));
         if (!kn_names_add(p, seen, text))
             kn_check_duplicate(p, SUB(path, hostPort), text);
     }
@@ -63,9 +64,10 @@ static void check_host_network_ports(struct kn_problems *p, const struct kn_path
     }
 }
 
-// -- environment -----------------------------------------------------------------------------------
+// -- environment ------------------------------------------------------------------------------
 
-static void check_key_ref(struct kn_problems *p, const struct kn_path *path, const struct kn_json *ref)
+static void check_key_ref(struct kn_problems *p, const struct kn_path *path,
+                          const struct kn_json *ref)
 {
     kn_check_text(p, SUB(path, name), TEXT(ref, name), kn_name_dns_subdomain_problem);
     if (kn_check_present(p, SUB(path, key), TEXT(ref, key), ""))
@@ -95,11 +97,16 @@ static void check_env_source(struct kn_problems *p, const struct kn_path *path,
                              const struct kn_pod_check *pod, const struct kn_json *from,
                              struct kn_sv value)
 {
-    static const char *const fields[] = {"metadata.name",           "metadata.namespace",
-                                         "metadata.uid",            "spec.nodeName",
-                                         "spec.serviceAccountName", "status.hostIP",
-                                         "status.hostIPs",          "status.podIP",
-                                         "status.podIPs",           NULL};
+    static const char *const fields[] = {"metadata.name",
+                                         "metadata.namespace",
+                                         "metadata.uid",
+                                         "spec.nodeName",
+                                         "spec.serviceAccountName",
+                                         "status.hostIP",
+                                         "status.hostIPs",
+                                         "status.podIP",
+                                         "status.podIPs",
+                                         NULL};
     unsigned n = 0;
     const struct kn_json *ref;
     if ((ref = GET(from, fieldRef)) && ++n)
@@ -155,14 +162,15 @@ static void check_env_from(struct kn_problems *p, const struct kn_path *path,
                           kn_name_dns_subdomain_problem);
         // upstream names the list, not the element
         if (!map && !secret)
-            kn_check_invalid_text(p, path, KN_SV(""), "must specify one of: `configMapRef` or `secretRef`");
+            kn_check_invalid_text(p, path, KN_SV(""),
+                                  "must specify one of: `configMapRef` or `secretRef`");
         else if (map && secret)
             kn_check_invalid_text(p, path, KN_SV(""),
                                   "may not have more than one field specified at a time");
     }
 }
 
-// -- probes and hooks ------------------------------------------------------------------------------
+// -- probes and hooks -------------------------------------------------------------------------
 
 static struct kn_sv header_problem(struct kn_arena *a, struct kn_sv text)
 {
@@ -195,9 +203,10 @@ static void check_sleep(struct kn_problems *p, const struct kn_path *path, const
 {
     int64_t seconds = NUMBER(v, seconds), limit = kn_json_int(grace, 0);
     if (grace && (seconds < 0 || seconds > limit))
-        kn_check_invalid_int(p, path, seconds,
-                             "must be non-negative and less than terminationGracePeriodSeconds (%lld)",
-                             (long long)limit);
+        kn_check_invalid_int(
+            p, path, seconds,
+            "must be non-negative and less than terminationGracePeriodSeconds (%lld)",
+            (long long)limit);
 }
 
 static void check_one_handler(struct kn_problems *p, const struct kn_path *path, enum kn_atom name,
@@ -216,8 +225,8 @@ static void check_one_handler(struct kn_problems *p, const struct kn_path *path,
 }
 
 // Exactly one of the ways in which a probe asks or a hook acts.
-static void check_handler(struct kn_problems *p, const struct kn_path *path, const struct kn_json *h,
-                          const struct kn_json *grace, bool probe)
+static void check_handler(struct kn_problems *p, const struct kn_path *path,
+                          const struct kn_json *h, const struct kn_json *grace, bool probe)
 {
     static const enum kn_atom of_probe[] = {KN_K_exec, KN_K_httpGet, KN_K_tcpSocket, KN_K_grpc},
                               of_hook[] = {KN_K_exec, KN_K_httpGet, KN_K_tcpSocket, KN_K_sleep};
@@ -237,8 +246,8 @@ static void check_handler(struct kn_problems *p, const struct kn_path *path, con
         kn_check_required(p, path, "must specify a handler type");
 }
 
-static void check_probe(struct kn_problems *p, const struct kn_path *path, const struct kn_json *probe,
-                        bool readiness)
+static void check_probe(struct kn_problems *p, const struct kn_path *path,
+                        const struct kn_json *probe, bool readiness)
 {
     static const enum kn_atom numbers[] = {KN_K_initialDelaySeconds, KN_K_timeoutSeconds,
                                            KN_K_periodSeconds, KN_K_successThreshold,
@@ -251,7 +260,8 @@ static void check_probe(struct kn_problems *p, const struct kn_path *path, const
                               kn_json_get(probe, numbers[i]));
     const struct kn_json *grace = GET(probe, terminationGracePeriodSeconds);
     if (grace && kn_json_int(grace, 0) <= 0)
-        kn_check_invalid(p, SUB(path, terminationGracePeriodSeconds), grace, "must be greater than 0");
+        kn_check_invalid(p, SUB(path, terminationGracePeriodSeconds), grace,
+                         "must be greater than 0");
     if (readiness && grace)
         kn_check_invalid(p, SUB(path, terminationGracePeriodSeconds), grace,
                          "must not be set for readinessProbes");
@@ -288,10 +298,10 @@ static void forbid_probes_and_hooks(struct kn_problems *p, const struct kn_path 
                                "may not be set for init containers without restartPolicy=Always");
 }
 
-// -- a container -----------------------------------------------------------------------------------
+// -- a container ------------------------------------------------------------------------------
 
-static void check_resize(struct kn_problems *p, const struct kn_path *path, const struct kn_json *list,
-                         bool never)
+static void check_resize(struct kn_problems *p, const struct kn_path *path,
+                         const struct kn_json *list, bool never)
 {
     static const char *const resources[] = {"cpu", "memory", NULL};
     static const char *const policies[] = {"NotRequired", "RestartContainer", NULL};
@@ -345,7 +355,8 @@ static void check_restart_rules(struct kn_problems *p, const struct kn_path *at,
     static const char *const policies[] = {"Always", "Never", "OnFailure", NULL};
     static const char *const operators[] = {"In", "NotIn", NULL};
     static const char *const actions[] = {"Restart", "RestartAllContainers", NULL};
-    const struct kn_json *policy = GET(c, restartPolicy), *rules = GET(c, restartPolicyRules), *rule;
+    const struct kn_json *policy = GET(c, restartPolicy), *rules = GET(c, restartPolicyRules),
+                         *rule;
     if (policy)
         kn_check_one_of(p, SUB(at, restartPolicy), kn_json_str(policy), policies);
     else if (kn_json_len(rules))
@@ -362,9 +373,11 @@ static void check_restart_rules(struct kn_problems *p, const struct kn_path *at,
         if (!codes)
             kn_check_required(p, SUB(path, exitCodes), "must be specified");
         else
-            kn_check_one_of(p, SUB(SUB(path, exitCodes), operator), TEXT(codes, operator), operators);
+            kn_check_one_of(p, SUB(SUB(path, exitCodes), operator), TEXT(codes, operator),
+                            operators);
         if (kn_json_len(GET(codes, values)) > 255)
-            kn_check_too_many(p, SUB(SUB(path, exitCodes), values), kn_json_len(GET(codes, values)), 255);
+            kn_check_too_many(p, SUB(SUB(path, exitCodes), values), kn_json_len(GET(codes, values)),
+                              255);
     }
 }
 
@@ -416,8 +429,9 @@ static void check_init(struct kn_problems *p, const struct kn_path *path,
 static void check_ephemeral(struct kn_problems *p, const struct kn_path *path,
                             const struct kn_pod_check *pod, struct kn_names *names)
 {
-    static const enum kn_atom refused[] = {KN_K_ports,          KN_K_resources,    KN_K_livenessProbe,
-                                           KN_K_readinessProbe, KN_K_startupProbe, KN_K_lifecycle};
+    static const enum kn_atom refused[] = {KN_K_ports,         KN_K_resources,
+                                           KN_K_livenessProbe, KN_K_readinessProbe,
+                                           KN_K_startupProbe,  KN_K_lifecycle};
     struct kn_names others = {0};
     const struct kn_json *c, *m;
     int64_t i = 0;
@@ -447,7 +461,8 @@ static void check_ephemeral(struct kn_problems *p, const struct kn_path *path,
         {
             const struct kn_path *mount = KN_PATH_AT(SUB(at, volumeMounts), j++);
             if (TEXT(m, subPath).len)
-                kn_check_forbidden(p, SUB(mount, subPath), "cannot be set for an Ephemeral Container");
+                kn_check_forbidden(p, SUB(mount, subPath),
+                                   "cannot be set for an Ephemeral Container");
             if (TEXT(m, subPathExpr).len)
                 kn_check_forbidden(p, SUB(mount, subPathExpr),
                                    "cannot be set for an Ephemeral Container");

@@ -3,7 +3,7 @@
 
 #define DATA_MAX (1 << 20) // bytes of all values of a ConfigMap or Secret
 
-// -- ConfigMap and Secret --------------------------------------------------------------------------
+// -- ConfigMap and Secret ---------------------------------------------------------------------
 
 // Bytes that base64 text stands for.
 static size_t decoded_len(struct kn_sv text)
@@ -28,8 +28,8 @@ static void check_immutable_data(struct kn_problems *p, const struct kn_json *ob
             kn_check_forbidden(p, KN_PATH_SV(NULL, kn_atom_name(members[i])), sentence);
 }
 
-void kn_check_config_map(struct kn_problems *p, const struct kn_json *obj, const struct kn_json *old,
-                         struct kn_sv sub)
+void kn_check_config_map(struct kn_problems *p, const struct kn_json *obj,
+                         const struct kn_json *old, struct kn_sv sub)
 {
     const struct kn_json *m, *binary = GET(obj, binaryData);
     struct kn_names binary_keys = kn_names_of_map(p, binary);
@@ -48,7 +48,8 @@ void kn_check_config_map(struct kn_problems *p, const struct kn_json *obj, const
     KN_JSON_EACH(m, binary)
     {
         struct kn_sv key = kn_json_key(m);
-        kn_check_text(p, KN_PATH_KEY(KN_PATH(NULL, "binaryData"), key), key, kn_name_config_key_problem);
+        kn_check_text(p, KN_PATH_KEY(KN_PATH(NULL, "binaryData"), key), key,
+                      kn_name_config_key_problem);
         size += decoded_len(kn_json_str(m));
     }
     if (size > DATA_MAX)
@@ -84,7 +85,8 @@ static void check_secret_keys(struct kn_problems *p, const struct kn_json *obj, 
     const struct kn_json *annotations = GET(GET(obj, metadata), annotations);
     if (kn_sv_is(type, "kubernetes.io/service-account-token") &&
         !kn_json_str(kn_json_get_sv(annotations, account)).len)
-        kn_check_required(p, KN_PATH_KEY(KN_PATH(KN_PATH(NULL, "metadata"), "annotations"), account), "");
+        kn_check_required(
+            p, KN_PATH_KEY(KN_PATH(KN_PATH(NULL, "metadata"), "annotations"), account), "");
 }
 
 void kn_check_secret(struct kn_problems *p, const struct kn_json *obj, const struct kn_json *old,
@@ -99,7 +101,8 @@ void kn_check_secret(struct kn_problems *p, const struct kn_json *obj, const str
     check_immutable_data(p, obj, old);
     KN_JSON_EACH(m, GET(obj, data))
     {
-        kn_check_text(p, KN_PATH_KEY(path, kn_json_key(m)), kn_json_key(m), kn_name_config_key_problem);
+        kn_check_text(p, KN_PATH_KEY(path, kn_json_key(m)), kn_json_key(m),
+                      kn_name_config_key_problem);
         size += decoded_len(kn_json_str(m));
     }
     if (size > DATA_MAX)
@@ -107,7 +110,7 @@ void kn_check_secret(struct kn_problems *p, const struct kn_json *obj, const str
     check_secret_keys(p, obj, TEXT(obj, type));
 }
 
-// -- Namespace -------------------------------------------------------------------------------------
+// -- Namespace --------------------------------------------------------------------------------
 
 void kn_check_namespace(struct kn_problems *p, const struct kn_json *obj, const struct kn_json *old,
                         struct kn_sv sub)
@@ -136,9 +139,10 @@ void kn_check_namespace(struct kn_problems *p, const struct kn_json *obj, const 
     }
 }
 
-// -- Node ------------------------------------------------------------------------------------------
+// -- Node -------------------------------------------------------------------------------------
 
-static void check_taints(struct kn_problems *p, const struct kn_path *path, const struct kn_json *list)
+static void check_taints(struct kn_problems *p, const struct kn_path *path,
+                         const struct kn_json *list)
 {
     struct kn_names seen = {0};
     const struct kn_json *t;
@@ -151,14 +155,16 @@ static void check_taints(struct kn_problems *p, const struct kn_path *path, cons
         kn_check_text(p, SUB(at, value), TEXT(t, value), kn_name_label_value_problem);
         if (kn_check_present(p, SUB(at, effect), effect, ""))
             kn_check_taint_effect(p, SUB(at, effect), effect);
-        struct kn_sv both = kn_arena_printf(p->arena, "%.*s:%.*s", KN_SV_ARG(key), KN_SV_ARG(effect));
+        struct kn_sv both =
+            kn_arena_printf(p->arena, "%.*s:%.*s", KN_SV_ARG(key), KN_SV_ARG(effect));
         if (!kn_names_add(p, &seen, both))
             kn_problem_add(p, KN_PROBLEM_DUPLICATE, at, kn_check_show(p, t), "%s",
                            "taints must be unique by key and effect pair");
     }
 }
 
-static void check_amounts(struct kn_problems *p, const struct kn_path *path, const struct kn_json *map)
+static void check_amounts(struct kn_problems *p, const struct kn_path *path,
+                          const struct kn_json *map)
 {
     const struct kn_json *m;
     KN_JSON_EACH(m, map)
@@ -178,7 +184,8 @@ static void check_addresses_differ(struct kn_problems *p, const struct kn_path *
         struct kn_sv both = kn_arena_printf(p->arena, "%.*s %.*s", KN_SV_ARG(TEXT(a, type)),
                                             KN_SV_ARG(TEXT(a, address)));
         if (!kn_names_add(p, &seen, both))
-            kn_problem_add(p, KN_PROBLEM_DUPLICATE, KN_PATH_AT(path, i), kn_check_show(p, a), "%s", "");
+            kn_problem_add(p, KN_PROBLEM_DUPLICATE, KN_PATH_AT(path, i), kn_check_show(p, a), "%s",
+                           "");
         i++;
     }
 }
@@ -191,9 +198,9 @@ static void check_node_kept(struct kn_problems *p, const struct kn_path *path,
         kn_check_forbidden(p, SUB(path, podCIDRs),
                            "node updates may not change podCIDR except from \"\" to valid");
     if (provider.len && !kn_sv_eq(provider, TEXT(spec, providerID)))
-        kn_check_invalid(p, SUB(path, providerID), NULL, TEXT(spec, providerID).len
-                                                             ? "field cannot be modified once set"
-                                                             : "field cannot be cleared once set");
+        kn_check_invalid(p, SUB(path, providerID), NULL,
+                         TEXT(spec, providerID).len ? "field cannot be modified once set"
+                                                    : "field cannot be cleared once set");
 }
 
 static bool is_cidr(struct kn_sv text)
@@ -205,7 +212,8 @@ static bool is_cidr(struct kn_sv text)
     struct kn_sv bits = kn_sv_from(text, (size_t)slash + 1);
     int n = 0;
     for (size_t i = 0; i < bits.len; i++) {
-        if (bits.ptr[i] < '0' || bits.ptr[i] > '9' || (i == 0 && bits.len > 1 && bits.ptr[0] == '0'))
+        if (bits.ptr[i] < '0' || bits.ptr[i] > '9' ||
+            (i == 0 && bits.len > 1 && bits.ptr[0] == '0'))
             return false;
         n = n * 10 + (bits.ptr[i] - '0');
         if (n > 128)
@@ -239,7 +247,7 @@ void kn_check_node(struct kn_problems *p, const struct kn_json *obj, const struc
     }
 }
 
-// -- Event -----------------------------------------------------------------------------------------
+// -- Event ------------------------------------------------------------------------------------
 
 static void check_length(struct kn_problems *p, enum kn_atom name, struct kn_sv text, size_t max)
 {
@@ -267,7 +275,8 @@ void kn_check_event(struct kn_problems *p, const struct kn_json *obj, const stru
                     struct kn_sv sub)
 {
     const struct kn_path *path = KN_PATH(KN_PATH(NULL, "involvedObject"), "namespace");
-    struct kn_sv ns = TEXT(GET(obj, metadata), namespace), of = TEXT(GET(obj, involvedObject), namespace);
+    struct kn_sv ns = TEXT(GET(obj, metadata), namespace),
+                 of = TEXT(GET(obj, involvedObject), namespace);
     bool timed = !kn_json_is_null(GET(obj, eventTime));
     // events of objects without a namespace lie in one of these
     bool common = kn_sv_is(ns, "default") || (timed && kn_sv_is(ns, "kube-system"));

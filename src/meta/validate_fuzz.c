@@ -1,6 +1,6 @@
 // A write's way through meta, with whatever a client may send: two JSON texts, separated by a NUL.
-// The first becomes an object (decoded, defaulted, validated), the second a strategic merge patch of
-// it; the result is validated as an update. Nothing may crash, loop or assert.
+// The first becomes an object (decoded, defaulted, validated), the second a strategic merge patch
+// of it; the result is validated as an update. Nothing may crash, loop or assert.
 #include "meta/decode.h"
 #include "meta/defaults.h"
 #include "meta/patch.h"
@@ -40,8 +40,8 @@ static struct kn_json *parse(struct kn_arena *a, struct kn_sv text)
 static void run(struct kn_arena *a, struct kn_sv first, struct kn_sv second)
 {
     struct kn_json *obj = parse(a, first), *patch = parse(a, second);
-    const struct kn_resource *r = kn_resource_find_api(kn_json_str(kn_json_get(obj, KN_K_apiVersion)),
-                                                       kn_json_str(kn_json_get(obj, KN_K_kind)));
+    const struct kn_resource *r = kn_resource_find_api(
+        kn_json_str(kn_json_get(obj, KN_K_apiVersion)), kn_json_str(kn_json_get(obj, KN_K_kind)));
     if (!r || !r->type || r->hub != r)
         return;
     struct kn_json *wild = kn_json_copy(a, obj); // a patch meets what nobody has decoded, too

@@ -15,7 +15,7 @@
 #define FLAG(v, name) kn_json_bool(GET(v, name), false)
 #define SUB(path, name) KN_PATH(path, #name)
 
-// -- adding ----------------------------------------------------------------------------------------
+// -- adding -----------------------------------------------------------------------------------
 
 // The value as Go prints it in a message: text quoted, numbers and truth bare, the rest as JSON.
 struct kn_sv kn_check_show(struct kn_problems *p, const struct kn_json *v);
@@ -34,7 +34,7 @@ void kn_check_too_long(struct kn_problems *p, const struct kn_path *path, int ma
 void kn_check_unsupported(struct kn_problems *p, const struct kn_path *path, struct kn_sv text,
                           const char *const *supported);
 
-// -- values ----------------------------------------------------------------------------------------
+// -- values -----------------------------------------------------------------------------------
 
 // One of the rules of meta/names.h.
 typedef struct kn_sv kn_name_rule(struct kn_arena *a, struct kn_sv text);
@@ -84,7 +84,7 @@ void kn_check_local_path(struct kn_problems *p, const struct kn_path *path, stru
 // File modes: "must be a number between 0 and 0777 (octal), both inclusive"
 void kn_check_mode(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v);
 
-// -- names that were seen --------------------------------------------------------------------------
+// -- names that were seen ---------------------------------------------------------------------
 
 struct kn_names {
     struct kn_names_entry **buckets; // in the arena of the problems
@@ -99,7 +99,7 @@ const struct kn_json *kn_names_get(const struct kn_names *names, struct kn_sv na
 bool kn_names_add(struct kn_problems *p, struct kn_names *names, struct kn_sv name);
 bool kn_names_has(const struct kn_names *names, struct kn_sv name);
 
-// -- metadata (validate_meta.c) --------------------------------------------------------------------
+// -- metadata (validate_meta.c) ---------------------------------------------------------------
 
 void kn_check_meta_create(struct kn_problems *p, const struct kn_path *path,
                           const struct kn_json *meta, bool namespaced, kn_name_rule *rule);
@@ -107,13 +107,14 @@ void kn_check_meta_update(struct kn_problems *p, const struct kn_path *path,
                           const struct kn_json *meta, const struct kn_json *old);
 // A finalizer without a domain must be one that Kubernetes itself has.
 bool kn_check_kube_finalizer(struct kn_problems *p, const struct kn_path *path, struct kn_sv name);
-void kn_check_labels(struct kn_problems *p, const struct kn_path *path, const struct kn_json *labels);
+void kn_check_labels(struct kn_problems *p, const struct kn_path *path,
+                     const struct kn_json *labels);
 void kn_check_annotations(struct kn_problems *p, const struct kn_path *path,
                           const struct kn_json *annotations);
 void kn_check_label_selector(struct kn_problems *p, const struct kn_path *path,
                              const struct kn_json *selector);
 
-// -- pods ------------------------------------------------------------------------------------------
+// -- pods -------------------------------------------------------------------------------------
 
 #define KN_PAIRS_MAX 1000 // elements of a list that are compared each with each
 
@@ -132,8 +133,8 @@ bool kn_check_find_volume(const struct kn_pod_check *pod, struct kn_sv name,
 void kn_check_volumes(struct kn_problems *p, const struct kn_path *path, struct kn_pod_check *pod);
 void kn_check_mounts(struct kn_problems *p, const struct kn_path *path,
                      const struct kn_pod_check *pod, const struct kn_json *container);
-void kn_check_field_ref(struct kn_problems *p, const struct kn_path *path, const struct kn_json *ref,
-                        const char *const *allowed);
+void kn_check_field_ref(struct kn_problems *p, const struct kn_path *path,
+                        const struct kn_json *ref, const char *const *allowed);
 void kn_check_resource_ref(struct kn_problems *p, const struct kn_path *path,
                            const struct kn_json *ref, bool of_volume);
 void kn_check_containers(struct kn_problems *p, const struct kn_path *spec_path,
@@ -160,9 +161,10 @@ void kn_check_node_selector(struct kn_problems *p, const struct kn_path *path,
 void kn_check_taint_effect(struct kn_problems *p, const struct kn_path *path, struct kn_sv effect);
 void kn_check_pod_spec(struct kn_problems *p, const struct kn_path *path, struct kn_pod_check *pod);
 void kn_check_pod_template(struct kn_problems *p, const struct kn_path *path,
-                           const struct kn_json *pod_template, const struct kn_json *claim_templates);
+                           const struct kn_json *pod_template,
+                           const struct kn_json *claim_templates);
 
-// -- kinds -----------------------------------------------------------------------------------------
+// -- kinds ------------------------------------------------------------------------------------
 
 // Everything of one object beside its metadata. old: NULL on create. sub: "" for the object itself.
 typedef void kn_kind_check(struct kn_problems *p, const struct kn_json *obj,

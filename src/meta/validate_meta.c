@@ -4,7 +4,8 @@
 
 #define ANNOTATIONS_MAX (256 << 10) // bytes of all keys and values
 
-void kn_check_labels(struct kn_problems *p, const struct kn_path *path, const struct kn_json *labels)
+void kn_check_labels(struct kn_problems *p, const struct kn_path *path,
+                     const struct kn_json *labels)
 {
     const struct kn_json *m;
     KN_JSON_EACH(m, labels)
@@ -43,7 +44,8 @@ void kn_check_annotations(struct kn_problems *p, const struct kn_path *path,
 void kn_check_label_selector(struct kn_problems *p, const struct kn_path *path,
                              const struct kn_json *selector)
 {
-    static const char *const with[] = {"In", "NotIn", NULL}, *const without[] = {"Exists", "DoesNotExist", NULL};
+    static const char *const with[] = {"In", "NotIn", NULL}, *const without[] = {
+                                                                 "Exists", "DoesNotExist", NULL};
     kn_check_labels(p, KN_PATH(path, "matchLabels"), kn_json_get(selector, KN_K_matchLabels));
     const struct kn_json *e, *v;
     int64_t i = 0;
@@ -58,8 +60,9 @@ void kn_check_label_selector(struct kn_problems *p, const struct kn_path *path,
                                   "must be specified when `operator` is 'In' or 'NotIn'");
         } else if (kn_check_is_one_of(op, without)) {
             if (kn_json_len(values))
-                kn_check_forbidden(p, KN_PATH(at, "values"),
-                                   "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+                kn_check_forbidden(
+                    p, KN_PATH(at, "values"),
+                    "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
         } else {
             kn_check_invalid_text(p, KN_PATH(at, "operator"), op, "not a valid selector operator");
         }
@@ -74,7 +77,7 @@ void kn_check_label_selector(struct kn_problems *p, const struct kn_path *path,
     }
 }
 
-// -- owners and finalizers -------------------------------------------------------------------------
+// -- owners and finalizers --------------------------------------------------------------------
 
 static bool is_group_version(struct kn_sv text)
 {
@@ -102,7 +105,8 @@ static void check_owner(struct kn_problems *p, const struct kn_path *path, const
         kn_check_invalid(p, path, o, "/v1, Kind=Event is disallowed from being an owner");
 }
 
-static void check_owners(struct kn_problems *p, const struct kn_path *path, const struct kn_json *list)
+static void check_owners(struct kn_problems *p, const struct kn_path *path,
+                         const struct kn_json *list)
 {
     const struct kn_json *o, *first = NULL;
     int64_t i = 0;
@@ -112,13 +116,14 @@ static void check_owners(struct kn_problems *p, const struct kn_path *path, cons
         if (!kn_json_bool(kn_json_get(o, KN_K_controller), false))
             continue;
         if (first)
-            kn_check_invalid(p, path, list,
-                             "Only one reference can have Controller set to true. Found \"true\" in "
-                             "references for %.*s/%.*s and %.*s/%.*s",
-                             KN_SV_ARG(kn_json_str(kn_json_get(first, KN_K_kind))),
-                             KN_SV_ARG(kn_json_str(kn_json_get(first, KN_K_name))),
-                             KN_SV_ARG(kn_json_str(kn_json_get(o, KN_K_kind))),
-                             KN_SV_ARG(kn_json_str(kn_json_get(o, KN_K_name))));
+            kn_check_invalid(
+                p, path, list,
+                "Only one reference can have Controller set to true. Found \"true\" in "
+                "references for %.*s/%.*s and %.*s/%.*s",
+                KN_SV_ARG(kn_json_str(kn_json_get(first, KN_K_kind))),
+                KN_SV_ARG(kn_json_str(kn_json_get(first, KN_K_name))),
+                KN_SV_ARG(kn_json_str(kn_json_get(o, KN_K_kind))),
+                KN_SV_ARG(kn_json_str(kn_json_get(o, KN_K_name))));
         else
             first = o;
     }
@@ -153,8 +158,8 @@ bool kn_check_kube_finalizer(struct kn_problems *p, const struct kn_path *path, 
     static const char *const standard[] = {"kubernetes", "orphan", "foregroundDeletion", NULL};
     bool known = kn_sv_find(name, '/') >= 0 || kn_check_is_one_of(name, standard);
     if (!known)
-        kn_check_invalid_text(p, path, name,
-                              "name is neither a standard finalizer name nor is it fully qualified");
+        kn_check_invalid_text(
+            p, path, name, "name is neither a standard finalizer name nor is it fully qualified");
     return known;
 }
 
@@ -175,7 +180,7 @@ static void check_new_finalizers(struct kn_problems *p, const struct kn_path *pa
                        kn_buf_cstr(&b));
 }
 
-// -- the whole -------------------------------------------------------------------------------------
+// -- the whole --------------------------------------------------------------------------------
 
 // A name that something will be appended to may end in a dash.
 static struct kn_sv masked(struct kn_arena *a, struct kn_sv text)
@@ -185,7 +190,8 @@ static struct kn_sv masked(struct kn_arena *a, struct kn_sv text)
     return kn_arena_printf(a, "%.*sa", KN_SV_ARG(kn_sv_first(text, text.len - 2)));
 }
 
-static void check_common(struct kn_problems *p, const struct kn_path *path, const struct kn_json *meta)
+static void check_common(struct kn_problems *p, const struct kn_path *path,
+                         const struct kn_json *meta)
 {
     kn_check_not_negative(p, KN_PATH(path, "generation"), kn_json_get(meta, KN_K_generation));
     kn_check_labels(p, KN_PATH(path, "labels"), kn_json_get(meta, KN_K_labels));
@@ -221,7 +227,8 @@ void kn_check_meta_create(struct kn_problems *p, const struct kn_path *path,
     if (base.len) {
         struct kn_sv sentence = rule(p->arena, masked(p->arena, base));
         if (sentence.len)
-            kn_check_invalid_text(p, KN_PATH(path, "generateName"), base, "%.*s", KN_SV_ARG(sentence));
+            kn_check_invalid_text(p, KN_PATH(path, "generateName"), base, "%.*s",
+                                  KN_SV_ARG(sentence));
     }
     if (kn_check_present(p, KN_PATH(path, "name"), name, "name or generateName is required"))
         kn_check_text(p, KN_PATH(path, "name"), name, rule);

@@ -1,23 +1,26 @@
 // Where a pod may run: node selectors, affinity, tolerations, spread, gates.
 #include "meta/validate_impl.h"
 
-// -- selectors of nodes ----------------------------------------------------------------------------
+// -- selectors of nodes -----------------------------------------------------------------------
 
-static void check_requirement(struct kn_problems *p, const struct kn_path *at, const struct kn_json *r,
-                              bool check_values)
+static void check_requirement(struct kn_problems *p, const struct kn_path *at,
+                              const struct kn_json *r, bool check_values)
 {
     struct kn_sv op = TEXT(r, operator);
     const struct kn_json *values = GET(r, values), *v;
     const struct kn_path *values_path = SUB(at, values);
-    static const char *const some[] = {"In", "NotIn", NULL}, *const none[] = {"Exists", "DoesNotExist", NULL},
-                      *const one[] = {"Gt", "Lt", NULL};
+    static const char *const some[] = {"In", "NotIn", NULL},
+                             *const none[] = {"Exists", "DoesNotExist", NULL},
+                             *const one[] = {"Gt", "Lt", NULL};
     if (kn_check_is_one_of(op, some)) {
         if (!kn_json_len(values))
-            kn_check_required(p, values_path, "must be specified when `operator` is 'In' or 'NotIn'");
+            kn_check_required(p, values_path,
+                              "must be specified when `operator` is 'In' or 'NotIn'");
     } else if (kn_check_is_one_of(op, none)) {
         if (kn_json_len(values))
-            kn_check_forbidden(p, values_path,
-                               "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+            kn_check_forbidden(
+                p, values_path,
+                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
     } else if (kn_check_is_one_of(op, one)) {
         if (kn_json_len(values) != 1)
             kn_check_required(p, values_path,
@@ -30,7 +33,8 @@ static void check_requirement(struct kn_problems *p, const struct kn_path *at, c
     if (check_values)
         KN_JSON_EACH(v, values)
         {
-            kn_check_text(p, KN_PATH_AT(values_path, i++), kn_json_str(v), kn_name_label_value_problem);
+            kn_check_text(p, KN_PATH_AT(values_path, i++), kn_json_str(v),
+                          kn_name_label_value_problem);
         }
 }
 
@@ -43,9 +47,10 @@ static void check_field(struct kn_problems *p, const struct kn_path *at, const s
     if (!kn_check_is_one_of(op, operators))
         kn_check_invalid_text(p, SUB(at, operator), op, "not a valid selector operator");
     else if (kn_json_len(GET(r, values)) != 1)
-        kn_check_required(p, SUB(at, values),
-                          "must be only one value when `operator` is 'In' or 'NotIn' for node field "
-                          "selector");
+        kn_check_required(
+            p, SUB(at, values),
+            "must be only one value when `operator` is 'In' or 'NotIn' for node field "
+            "selector");
     if (!kn_sv_is(key, "metadata.name")) {
         kn_check_invalid_text(p, SUB(at, key), key, "not a valid field selector key");
         return;
@@ -57,8 +62,8 @@ static void check_field(struct kn_problems *p, const struct kn_path *at, const s
     }
 }
 
-static void check_term(struct kn_problems *p, const struct kn_path *path, const struct kn_json *term,
-                       bool check_values)
+static void check_term(struct kn_problems *p, const struct kn_path *path,
+                       const struct kn_json *term, bool check_values)
 {
     const struct kn_json *r;
     int64_t i = 0;
@@ -79,15 +84,15 @@ void kn_check_node_selector(struct kn_problems *p, const struct kn_path *path,
     const struct kn_json *term, *terms = GET(selector, nodeSelectorTerms);
     int64_t i = 0;
     if (!kn_json_len(terms))
-        kn_check_required(p, SUB(path, nodeSelectorTerms), "must have at least one node selector term");
+        kn_check_required(p, SUB(path, nodeSelectorTerms),
+                          "must have at least one node selector term");
     KN_JSON_EACH(term, terms)
     {
         check_term(p, KN_PATH_AT(SUB(path, nodeSelectorTerms), i++), term, true);
     }
 }
 
-// -- affinity --------------------------------------------------------------------------------------
-
+// -- affinity ---------------------------------------------------------------------------------
 
 static void check_weight(struct kn_problems *p, const struct kn_path *at, const struct kn_json *v)
 {
@@ -102,7 +107,8 @@ static void check_node_affinity(struct kn_problems *p, const struct kn_path *pat
     const struct kn_json *required = GET(v, requiredDuringSchedulingIgnoredDuringExecution), *term;
     int64_t i = 0;
     if (required)
-        kn_check_node_selector(p, SUB(path, requiredDuringSchedulingIgnoredDuringExecution), required);
+        kn_check_node_selector(p, SUB(path, requiredDuringSchedulingIgnoredDuringExecution),
+                               required);
     KN_JSON_EACH(term, GET(v, preferredDuringSchedulingIgnoredDuringExecution))
     {
         const struct kn_path *at =
@@ -138,7 +144,8 @@ static bool lists(const struct kn_json *list, struct kn_sv text)
     return false;
 }
 
-static void check_pod_term(struct kn_problems *p, const struct kn_path *at, const struct kn_json *term)
+static void check_pod_term(struct kn_problems *p, const struct kn_path *at,
+                           const struct kn_json *term)
 {
     const struct kn_json *selector = GET(term, labelSelector), *v;
     struct kn_sv topology = TEXT(term, topologyKey);
@@ -185,7 +192,7 @@ static void check_pod_affinity(struct kn_problems *p, const struct kn_path *path
     }
 }
 
-// -- taints ----------------------------------------------------------------------------------------
+// -- taints -----------------------------------------------------------------------------------
 
 void kn_check_taint_effect(struct kn_problems *p, const struct kn_path *path, struct kn_sv effect)
 {
@@ -193,7 +200,8 @@ void kn_check_taint_effect(struct kn_problems *p, const struct kn_path *path, st
     kn_check_one_of(p, path, effect, effects);
 }
 
-static void check_toleration(struct kn_problems *p, const struct kn_path *at, const struct kn_json *t)
+static void check_toleration(struct kn_problems *p, const struct kn_path *at,
+                             const struct kn_json *t)
 {
     static const char *const operators[] = {"Equal", "Exists", NULL};
     struct kn_sv key = TEXT(t, key), op = TEXT(t, operator), value = TEXT(t, value),
@@ -201,9 +209,10 @@ static void check_toleration(struct kn_problems *p, const struct kn_path *at, co
     if (key.len)
         kn_check_text(p, SUB(at, key), key, kn_name_qualified_problem);
     if (!key.len && !kn_sv_is(op, "Exists"))
-        kn_check_invalid_text(p, SUB(at, operator), op,
-                              "operator must be Exists when `key` is empty, which means \"match all "
-                              "values and all keys\"");
+        kn_check_invalid_text(
+            p, SUB(at, operator), op,
+            "operator must be Exists when `key` is empty, which means \"match all "
+            "values and all keys\"");
     if (GET(t, tolerationSeconds) && !kn_sv_is(effect, "NoExecute"))
         kn_check_invalid_text(p, SUB(at, effect), effect,
                               "effect must be 'NoExecute' when `tolerationSeconds` is set");
@@ -222,7 +231,8 @@ static void check_toleration(struct kn_problems *p, const struct kn_path *at, co
         kn_check_taint_effect(p, SUB(at, effect), effect);
 }
 
-void kn_check_tolerations(struct kn_problems *p, const struct kn_path *path, const struct kn_json *list)
+void kn_check_tolerations(struct kn_problems *p, const struct kn_path *path,
+                          const struct kn_json *list)
 {
     const struct kn_json *t;
     int64_t i = 0;
@@ -234,7 +244,7 @@ void kn_check_tolerations(struct kn_problems *p, const struct kn_path *path, con
     }
 }
 
-// -- spread ----------------------------------------------------------------------------------------
+// -- spread -----------------------------------------------------------------------------------
 
 static void check_positive(struct kn_problems *p, const struct kn_path *path, int64_t n)
 {
@@ -242,7 +252,8 @@ static void check_positive(struct kn_problems *p, const struct kn_path *path, in
         kn_check_invalid_int(p, path, n, "must be greater than zero");
 }
 
-static void check_spread_one(struct kn_problems *p, const struct kn_path *at, const struct kn_json *c)
+static void check_spread_one(struct kn_problems *p, const struct kn_path *at,
+                             const struct kn_json *c)
 {
     static const char *const actions[] = {"DoNotSchedule", "ScheduleAnyway", NULL};
     static const char *const policies[] = {"Honor", "Ignore", NULL};
@@ -266,7 +277,8 @@ static void check_spread_one(struct kn_problems *p, const struct kn_path *at, co
     kn_check_label_selector(p, SUB(at, labelSelector), GET(c, labelSelector));
 }
 
-static void check_spread(struct kn_problems *p, const struct kn_path *path, const struct kn_json *list)
+static void check_spread(struct kn_problems *p, const struct kn_path *path,
+                         const struct kn_json *list)
 {
     const struct kn_json *c, *later;
     int64_t i = 0;
@@ -289,7 +301,8 @@ static void check_spread(struct kn_problems *p, const struct kn_path *path, cons
     }
 }
 
-static void check_gates(struct kn_problems *p, const struct kn_path *path, const struct kn_json *list)
+static void check_gates(struct kn_problems *p, const struct kn_path *path,
+                        const struct kn_json *list)
 {
     struct kn_names names = {0};
     const struct kn_json *gate;

@@ -1,7 +1,7 @@
 // Pods and templates of pods; what an update of a pod may change.
 #include "meta/validate_impl.h"
 
-// -- DNS and hosts ---------------------------------------------------------------------------------
+// -- DNS and hosts ----------------------------------------------------------------------------
 
 static struct kn_sv search_problem(struct kn_arena *a, struct kn_sv text)
 {
@@ -13,13 +13,15 @@ static struct kn_sv search_problem(struct kn_arena *a, struct kn_sv text)
         return KN_SV_NULL;
     if (text.len > 253)
         return KN_SV("must be no more than 253 bytes");
-    return KN_SV("a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, "
-                 "'-', '_' or '.', and must start and end with an alphanumeric character (e.g. "
-                 "'example.com', regex used for validation is "
-                 "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')");
+    return KN_SV(
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, "
+        "'-', '_' or '.', and must start and end with an alphanumeric character (e.g. "
+        "'example.com', regex used for validation is "
+        "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')");
 }
 
-static void check_searches(struct kn_problems *p, const struct kn_path *path, const struct kn_json *list)
+static void check_searches(struct kn_problems *p, const struct kn_path *path,
+                           const struct kn_json *list)
 {
     const struct kn_json *v;
     size_t size = 0;
@@ -31,8 +33,9 @@ static void check_searches(struct kn_problems *p, const struct kn_path *path, co
     if (kn_json_len(list) > 32)
         kn_check_invalid(p, path, list, "must not have more than 32 search paths");
     if (size > 2048)
-        kn_check_invalid(p, path, list,
-                         "must not have more than 2048 characters (including spaces) in the search list");
+        kn_check_invalid(
+            p, path, list,
+            "must not have more than 2048 characters (including spaces) in the search list");
     i = 0;
     KN_JSON_EACH(v, list)
     {
@@ -46,10 +49,11 @@ static void check_searches(struct kn_problems *p, const struct kn_path *path, co
     }
 }
 
-static void check_dns(struct kn_problems *p, const struct kn_path *spec_path, const struct kn_json *spec)
+static void check_dns(struct kn_problems *p, const struct kn_path *spec_path,
+                      const struct kn_json *spec)
 {
-    static const char *const policies[] = {"ClusterFirstWithHostNet", "ClusterFirst", "Default", "None",
-                                           NULL};
+    static const char *const policies[] = {"ClusterFirstWithHostNet", "ClusterFirst", "Default",
+                                           "None", NULL};
     const struct kn_json *config = GET(spec, dnsConfig), *v;
     const struct kn_path *path = SUB(spec_path, dnsConfig);
     struct kn_sv policy = TEXT(spec, dnsPolicy);
@@ -112,7 +116,7 @@ static void check_host_users(struct kn_problems *p, const struct kn_path *path,
         kn_check_forbidden(p, KN_PATH(path, "HostIPC"), "when `hostUsers` is false");
 }
 
-// -- names -----------------------------------------------------------------------------------------
+// -- names ------------------------------------------------------------------------------------
 
 static void check_optional(struct kn_problems *p, const struct kn_path *path, struct kn_sv text,
                            kn_name_rule *rule)
@@ -121,7 +125,8 @@ static void check_optional(struct kn_problems *p, const struct kn_path *path, st
         kn_check_text(p, path, text, rule);
 }
 
-static void check_names(struct kn_problems *p, const struct kn_path *path, const struct kn_json *spec)
+static void check_names(struct kn_problems *p, const struct kn_path *path,
+                        const struct kn_json *spec)
 {
     static const char *const preemption[] = {"PreemptLowerPriority", "Never", NULL};
     static const char *const systems[] = {"linux", "windows", NULL};
@@ -137,9 +142,11 @@ static void check_names(struct kn_problems *p, const struct kn_path *path, const
     check_optional(p, SUB(path, serviceAccountName), account, kn_name_dns_subdomain_problem);
     if (old.len && !kn_sv_eq(old, account))
         kn_check_invalid_text(p, KN_PATH(path, "deprecatedServiceAccount"), old,
-                              "must be the same as serviceAccountName: \"%.*s\"", KN_SV_ARG(account));
+                              "must be the same as serviceAccountName: \"%.*s\"",
+                              KN_SV_ARG(account));
     check_optional(p, SUB(path, nodeName), TEXT(spec, nodeName), kn_name_dns_subdomain_problem);
-    kn_check_range(p, SUB(path, activeDeadlineSeconds), GET(spec, activeDeadlineSeconds), 1, INT32_MAX);
+    kn_check_range(p, SUB(path, activeDeadlineSeconds), GET(spec, activeDeadlineSeconds), 1,
+                   INT32_MAX);
     check_optional(p, SUB(path, hostname), TEXT(spec, hostname), kn_name_dns_label_problem);
     check_optional(p, SUB(path, subdomain), TEXT(spec, subdomain), kn_name_dns_label_problem);
     check_host_aliases(p, SUB(path, hostAliases), GET(spec, hostAliases));
@@ -150,11 +157,12 @@ static void check_names(struct kn_problems *p, const struct kn_path *path, const
                       kn_name_dns_subdomain_problem);
     if (GET(spec, preemptionPolicy))
         kn_check_one_of(p, SUB(path, preemptionPolicy), TEXT(spec, preemptionPolicy), preemption);
-    if (GET(spec, os) && kn_check_present(p, SUB(SUB(path, os), name), TEXT(GET(spec, os), name), ""))
+    if (GET(spec, os) &&
+        kn_check_present(p, SUB(SUB(path, os), name), TEXT(GET(spec, os), name), ""))
         kn_check_one_of(p, SUB(SUB(path, os), name), TEXT(GET(spec, os), name), systems);
 }
 
-// -- spec ------------------------------------------------------------------------------------------
+// -- spec -------------------------------------------------------------------------------------
 
 void kn_check_pod_spec(struct kn_problems *p, const struct kn_path *path, struct kn_pod_check *pod)
 {
@@ -181,7 +189,8 @@ void kn_check_pod_spec(struct kn_problems *p, const struct kn_path *path, struct
 }
 
 void kn_check_pod_template(struct kn_problems *p, const struct kn_path *path,
-                           const struct kn_json *pod_template, const struct kn_json *claim_templates)
+                           const struct kn_json *pod_template,
+                           const struct kn_json *claim_templates)
 {
     const struct kn_json *meta = GET(pod_template, metadata);
     struct kn_pod_check pod = {.spec = GET(pod_template, spec), .templates = claim_templates};
@@ -204,10 +213,10 @@ static void check_whole(struct kn_problems *p, const struct kn_json *obj)
     kn_check_image_spaces(p, SUB(path, initContainers), GET(pod.spec, initContainers));
 }
 
-// -- updates ---------------------------------------------------------------------------------------
+// -- updates ----------------------------------------------------------------------------------
 
-static void check_deadline(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v,
-                           const struct kn_json *old)
+static void check_deadline(struct kn_problems *p, const struct kn_path *path,
+                           const struct kn_json *v, const struct kn_json *old)
 {
     if (!v && old)
         kn_check_invalid(p, path, v, "must not update from a positive integer to nil value");
@@ -239,8 +248,8 @@ static void check_tolerations_only_added(struct kn_problems *p, const struct kn_
             found = found || same_toleration(was, is);
         }
         if (!found) {
-            kn_check_forbidden(p, path,
-                               "existing toleration can not be modified except its tolerationSeconds");
+            kn_check_forbidden(
+                p, path, "existing toleration can not be modified except its tolerationSeconds");
             return;
         }
     }
@@ -360,7 +369,8 @@ static void check_spec_fixed(struct kn_problems *p, const struct kn_path *path,
                        kn_buf_cstr(&b));
 }
 
-static void check_update(struct kn_problems *p, const struct kn_json *obj, const struct kn_json *before)
+static void check_update(struct kn_problems *p, const struct kn_json *obj,
+                         const struct kn_json *before)
 {
     const struct kn_path *path = KN_PATH(NULL, "spec");
     const struct kn_json *spec = GET(obj, spec), *old = GET(before, spec);
@@ -382,7 +392,8 @@ static void check_update(struct kn_problems *p, const struct kn_json *obj, const
     check_spec_fixed(p, path, spec, old);
 }
 
-static void check_status(struct kn_problems *p, const struct kn_json *obj, const struct kn_json *before)
+static void check_status(struct kn_problems *p, const struct kn_json *obj,
+                         const struct kn_json *before)
 {
     const struct kn_path *path = KN_PATH(NULL, "status");
     const struct kn_json *status = GET(obj, status), *v;

@@ -7,7 +7,8 @@ static void check_rule(struct kn_problems *p, const struct kn_path *at, const st
                        bool namespaced)
 {
     const struct kn_json *urls = GET(rule, nonResourceURLs);
-    bool resources = kn_json_len(GET(rule, resources)) > 0, groups = kn_json_len(GET(rule, apiGroups)) > 0;
+    bool resources = kn_json_len(GET(rule, resources)) > 0,
+         groups = kn_json_len(GET(rule, apiGroups)) > 0;
     if (!kn_json_len(GET(rule, verbs)))
         kn_check_required(p, SUB(at, verbs), "verbs must contain at least one value");
     if (kn_json_len(urls)) {
@@ -20,9 +21,11 @@ static void check_rule(struct kn_problems *p, const struct kn_path *at, const st
         return;
     }
     if (!groups)
-        kn_check_required(p, SUB(at, apiGroups), "resource rules must supply at least one api group");
+        kn_check_required(p, SUB(at, apiGroups),
+                          "resource rules must supply at least one api group");
     if (!resources)
-        kn_check_required(p, SUB(at, resources), "resource rules must supply at least one resource");
+        kn_check_required(p, SUB(at, resources),
+                          "resource rules must supply at least one resource");
 }
 
 static void check_rules(struct kn_problems *p, const struct kn_json *obj, bool namespaced)
@@ -43,8 +46,8 @@ void kn_check_role(struct kn_problems *p, const struct kn_json *obj, const struc
     check_rules(p, obj, true);
 }
 
-void kn_check_cluster_role(struct kn_problems *p, const struct kn_json *obj, const struct kn_json *old,
-                           struct kn_sv sub)
+void kn_check_cluster_role(struct kn_problems *p, const struct kn_json *obj,
+                           const struct kn_json *old, struct kn_sv sub)
 {
     const struct kn_json *aggregation = GET(obj, aggregationRule), *selector;
     const struct kn_path *path = SUB(KN_PATH(NULL, "aggregationRule"), clusterRoleSelectors);
@@ -53,15 +56,15 @@ void kn_check_cluster_role(struct kn_problems *p, const struct kn_json *obj, con
     (void)sub;
     check_rules(p, obj, false);
     if (aggregation && !kn_json_len(GET(aggregation, clusterRoleSelectors)))
-        kn_check_required(p, path,
-                          "at least one clusterRoleSelector required if aggregationRule is non-nil");
+        kn_check_required(
+            p, path, "at least one clusterRoleSelector required if aggregationRule is non-nil");
     KN_JSON_EACH(selector, GET(aggregation, clusterRoleSelectors))
     {
         kn_check_label_selector(p, KN_PATH_AT(path, i++), selector);
     }
 }
 
-// -- bindings --------------------------------------------------------------------------------------
+// -- bindings ---------------------------------------------------------------------------------
 
 static void check_subject(struct kn_problems *p, const struct kn_path *at, const struct kn_json *s,
                           bool namespaced)
@@ -83,8 +86,8 @@ static void check_subject(struct kn_problems *p, const struct kn_path *at, const
         kn_check_present(p, SUB(at, namespace), TEXT(s, namespace), "");
 }
 
-static void check_binding(struct kn_problems *p, const struct kn_json *obj, const struct kn_json *old,
-                          const char *const *kinds, bool namespaced)
+static void check_binding(struct kn_problems *p, const struct kn_json *obj,
+                          const struct kn_json *old, const char *const *kinds, bool namespaced)
 {
     static const char *const rbac[] = {GROUP, NULL};
     const struct kn_path *path = KN_PATH(NULL, "roleRef");
@@ -103,8 +106,8 @@ static void check_binding(struct kn_problems *p, const struct kn_json *obj, cons
         kn_check_immutable(p, path, ref, GET(old, roleRef));
 }
 
-void kn_check_role_binding(struct kn_problems *p, const struct kn_json *obj, const struct kn_json *old,
-                           struct kn_sv sub)
+void kn_check_role_binding(struct kn_problems *p, const struct kn_json *obj,
+                           const struct kn_json *old, struct kn_sv sub)
 {
     static const char *const kinds[] = {"Role", "ClusterRole", NULL};
     (void)sub;
@@ -119,7 +122,7 @@ void kn_check_cluster_role_binding(struct kn_problems *p, const struct kn_json *
     check_binding(p, obj, old, kinds, false);
 }
 
-// -- leases ----------------------------------------------------------------------------------------
+// -- leases -----------------------------------------------------------------------------------
 
 void kn_check_lease(struct kn_problems *p, const struct kn_json *obj, const struct kn_json *old,
                     struct kn_sv sub)
@@ -132,5 +135,6 @@ void kn_check_lease(struct kn_problems *p, const struct kn_json *obj, const stru
         kn_check_invalid(p, SUB(path, leaseDurationSeconds), duration, "must be greater than 0");
     kn_check_not_negative(p, SUB(path, leaseTransitions), GET(spec, leaseTransitions));
     if (TEXT(spec, preferredHolder).len && !TEXT(spec, strategy).len)
-        kn_check_forbidden(p, SUB(path, preferredHolder), "may only be specified if `strategy` is defined");
+        kn_check_forbidden(p, SUB(path, preferredHolder),
+                           "may only be specified if `strategy` is defined");
 }

@@ -74,10 +74,16 @@ static struct kn_quantity quantity_of(const struct kn_json *v)
 
 static bool counts_things(struct kn_arena *a, struct kn_sv name)
 {
-    static const char *const counts[] = {"pods",        "resourcequotas",     "services",
-                                         "secrets",     "configmaps",         "replicationcontrollers",
-                                         "persistentvolumeclaims", "services.nodeports",
-                                         "services.loadbalancers", NULL};
+    static const char *const counts[] = {"pods",
+                                         "resourcequotas",
+                                         "services",
+                                         "secrets",
+                                         "configmaps",
+                                         "replicationcontrollers",
+                                         "persistentvolumeclaims",
+                                         "services.nodeports",
+                                         "services.loadbalancers",
+                                         NULL};
     return kn_check_is_one_of(name, counts) || is_extended(a, name);
 }
 
@@ -109,8 +115,9 @@ static void check_pair(struct kn_problems *p, const struct kn_path *path, struct
     }
     int order = kn_quantity_cmp(quantity_of(request), quantity_of(limit));
     if (order != 0 && !may_overcommit(name))
-        kn_check_invalid_text(p, requests, kn_json_str(request), "must be equal to %.*s limit of %.*s",
-                              KN_SV_ARG(name), KN_SV_ARG(kn_json_str(limit)));
+        kn_check_invalid_text(p, requests, kn_json_str(request),
+                              "must be equal to %.*s limit of %.*s", KN_SV_ARG(name),
+                              KN_SV_ARG(kn_json_str(limit)));
     else if (order > 0)
         kn_check_invalid_text(p, requests, kn_json_str(request),
                               "must be less than or equal to %.*s limit of %.*s", KN_SV_ARG(name),
@@ -130,8 +137,8 @@ static bool asks_for(const struct kn_json *limits, const struct kn_json *request
     return false;
 }
 
-static void check_claims(struct kn_problems *p, const struct kn_path *path, const struct kn_json *claims,
-                         const struct kn_json *pod_claims)
+static void check_claims(struct kn_problems *p, const struct kn_path *path,
+                         const struct kn_json *claims, const struct kn_json *pod_claims)
 {
     const struct kn_json *claim, *of_pod;
     struct kn_names names = {0};
@@ -157,7 +164,8 @@ static void check_claims(struct kn_problems *p, const struct kn_path *path, cons
 void kn_check_requirements(struct kn_problems *p, const struct kn_path *path,
                            const struct kn_json *requirements, const struct kn_json *pod_claims)
 {
-    const struct kn_json *limits = GET(requirements, limits), *requests = GET(requirements, requests), *v;
+    const struct kn_json *limits = GET(requirements, limits),
+                         *requests = GET(requirements, requests), *v;
     struct kn_names limit_of = kn_names_of_map(p, limits);
     KN_JSON_EACH(v, limits)
     {

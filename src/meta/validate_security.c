@@ -4,7 +4,8 @@
 #define ID_MAX 2147483647 // of users and groups
 #define SYSCTL_MAX 253
 
-static void check_seccomp(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v)
+static void check_seccomp(struct kn_problems *p, const struct kn_path *path,
+                          const struct kn_json *v)
 {
     static const char *const types[] = {"Localhost", "RuntimeDefault", "Unconfined", NULL};
     const struct kn_json *local = GET(v, localhostProfile);
@@ -16,13 +17,15 @@ static void check_seccomp(struct kn_problems *p, const struct kn_path *path, con
             kn_check_invalid(p, SUB(path, localhostProfile), v,
                              "can only be set when seccomp type is Localhost");
     } else if (!local) {
-        kn_check_required(p, SUB(path, localhostProfile), "must be set when seccomp type is Localhost");
+        kn_check_required(p, SUB(path, localhostProfile),
+                          "must be set when seccomp type is Localhost");
     } else {
         kn_check_descending_path(p, SUB(path, localhostProfile), kn_json_str(local));
     }
 }
 
-static void check_apparmor(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v)
+static void check_apparmor(struct kn_problems *p, const struct kn_path *path,
+                           const struct kn_json *v)
 {
     static const char *const types[] = {"Localhost", "RuntimeDefault", "Unconfined", NULL};
     const struct kn_json *local = GET(v, localhostProfile);
@@ -30,7 +33,8 @@ static void check_apparmor(struct kn_problems *p, const struct kn_path *path, co
     const struct kn_path *at = SUB(path, localhostProfile);
     if (!v)
         return;
-    if (!kn_check_present(p, SUB(path, type), type, "type is required when appArmorProfile is set") ||
+    if (!kn_check_present(p, SUB(path, type), type,
+                          "type is required when appArmorProfile is set") ||
         !kn_check_one_of(p, SUB(path, type), type, types))
         return;
     if (!kn_sv_is(type, "Localhost")) {
@@ -71,8 +75,8 @@ static bool of_ipc(struct kn_sv name)
            kn_sv_starts(name, KN_SV("fs.mqueue.")) || kn_sv_is(name, "kernel.sem");
 }
 
-static void check_sysctls(struct kn_problems *p, const struct kn_path *path, const struct kn_json *list,
-                          const struct kn_json *spec)
+static void check_sysctls(struct kn_problems *p, const struct kn_path *path,
+                          const struct kn_json *list, const struct kn_json *spec)
 {
     struct kn_names names = {0};
     const struct kn_json *v;
@@ -85,10 +89,11 @@ static void check_sysctls(struct kn_problems *p, const struct kn_path *path, con
         if (!kn_check_present(p, at, name, ""))
             continue;
         if (!is_sysctl(name))
-            kn_check_invalid_text(p, at, name,
-                                  "must have at most %d characters and match regex "
-                                  "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$",
-                                  SYSCTL_MAX);
+            kn_check_invalid_text(
+                p, at, name,
+                "must have at most %d characters and match regex "
+                "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$",
+                SYSCTL_MAX);
         else if (!kn_names_add(p, &names, name))
             kn_check_duplicate(p, at, name);
         if (FLAG(spec, hostNetwork) && of_network(name))
@@ -131,9 +136,10 @@ static void check_escalation(struct kn_problems *p, const struct kn_path *path,
     KN_JSON_EACH(cap, GET(GET(sc, capabilities), add))
     {
         if (kn_sv_is(kn_json_str(cap), "CAP_SYS_ADMIN"))
-            kn_check_invalid(p, path, sc,
-                             "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` "
-                             "CAP_SYS_ADMIN");
+            kn_check_invalid(
+                p, path, sc,
+                "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` "
+                "CAP_SYS_ADMIN");
     }
 }
 

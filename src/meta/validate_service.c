@@ -5,7 +5,7 @@
 
 static const char *const protocols[] = {"SCTP", "TCP", "UDP", NULL};
 
-// -- addresses -------------------------------------------------------------------------------------
+// -- addresses --------------------------------------------------------------------------------
 
 static bool parse_v4(struct kn_sv text, uint32_t *ret)
 {
@@ -32,13 +32,15 @@ static void check_endpoint_ip(struct kn_problems *p, const struct kn_path *path,
     if (is4 ? v4 == 0 : IN6_IS_ADDR_UNSPECIFIED(&v6))
         kn_check_invalid_text(p, path, text, "may not be unspecified (%.*s)", KN_SV_ARG(text));
     if (is4 ? v4 >> 24 == 127 : IN6_IS_ADDR_LOOPBACK(&v6))
-        kn_check_invalid_text(p, path, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
+        kn_check_invalid_text(p, path, text,
+                              "may not be in the loopback range (127.0.0.0/8, ::1/128)");
     if (is4 ? v4 >> 16 == 0xa9fe : IN6_IS_ADDR_LINKLOCAL(&v6))
         kn_check_invalid_text(p, path, text,
                               "may not be in the link-local range (169.254.0.0/16, fe80::/10)");
     if (is4 ? v4 >> 8 == 0xe00000 : IN6_IS_ADDR_MC_LINKLOCAL(&v6))
-        kn_check_invalid_text(p, path, text,
-                              "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
+        kn_check_invalid_text(
+            p, path, text,
+            "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
 }
 
 static void check_protocol(struct kn_problems *p, const struct kn_path *path, struct kn_sv protocol)
@@ -54,7 +56,7 @@ static void check_app_protocol(struct kn_problems *p, const struct kn_path *at,
         kn_check_text(p, SUB(at, appProtocol), TEXT(port, appProtocol), kn_name_qualified_problem);
 }
 
-// -- ports of a service ----------------------------------------------------------------------------
+// -- ports of a service -----------------------------------------------------------------------
 
 static bool is_headless(const struct kn_json *spec)
 {
@@ -88,7 +90,8 @@ static void check_ports_differ(struct kn_problems *p, const struct kn_path *path
     KN_JSON_EACH(port, ports)
     {
         long long n = NUMBER(port, nodePort);
-        struct kn_sv key = kn_arena_printf(p->arena, "%.*s/%lld", KN_SV_ARG(TEXT(port, protocol)), n);
+        struct kn_sv key =
+            kn_arena_printf(p->arena, "%.*s/%lld", KN_SV_ARG(TEXT(port, protocol)), n);
         if (n && !kn_names_add(p, &node_ports, key))
             kn_problem_add(p, KN_PROBLEM_DUPLICATE, SUB(KN_PATH_AT(path, i), nodePort),
                            kn_arena_printf(p->arena, "%lld", n), "%s", "");
@@ -101,17 +104,19 @@ static void check_ports_differ(struct kn_problems *p, const struct kn_path *path
         long long n = NUMBER(port, port);
         struct kn_sv key = kn_arena_printf(p->arena, "%.*s/%lld", KN_SV_ARG(protocol), n);
         if (!kn_names_add(p, &numbers, key)) // the value as upstream shows it
-            kn_problem_add(p, KN_PROBLEM_DUPLICATE, KN_PATH_AT(path, i),
-                           kn_arena_printf(p->arena,
-                                           "{\"Name\":\"\",\"Protocol\":\"%.*s\",\"AppProtocol\":null,"
-                                           "\"Port\":%lld,\"TargetPort\":0,\"NodePort\":0}",
-                                           KN_SV_ARG(protocol), n),
-                           "%s", "");
+            kn_problem_add(
+                p, KN_PROBLEM_DUPLICATE, KN_PATH_AT(path, i),
+                kn_arena_printf(p->arena,
+                                "{\"Name\":\"\",\"Protocol\":\"%.*s\",\"AppProtocol\":null,"
+                                "\"Port\":%lld,\"TargetPort\":0,\"NodePort\":0}",
+                                KN_SV_ARG(protocol), n),
+                "%s", "");
         i++;
     }
 }
 
-static void check_ports(struct kn_problems *p, const struct kn_path *path, const struct kn_json *spec)
+static void check_ports(struct kn_problems *p, const struct kn_path *path,
+                        const struct kn_json *spec)
 {
     const struct kn_json *ports = GET(spec, ports), *port;
     struct kn_names names = {0};
@@ -136,7 +141,7 @@ static void forbid_node_ports(struct kn_problems *p, const struct kn_path *path,
     }
 }
 
-// -- types of services -----------------------------------------------------------------------------
+// -- types of services ------------------------------------------------------------------------
 
 static void check_external_name(struct kn_problems *p, const struct kn_path *path,
                                 const struct kn_json *spec)
@@ -147,14 +152,16 @@ static void check_external_name(struct kn_problems *p, const struct kn_path *pat
     if (kn_json_len(GET(spec, ipFamilies)))
         kn_check_forbidden(p, SUB(path, ipFamilies), "may not be set for ExternalName services");
     if (GET(spec, ipFamilyPolicy))
-        kn_check_forbidden(p, SUB(path, ipFamilyPolicy), "may not be set for ExternalName services");
+        kn_check_forbidden(p, SUB(path, ipFamilyPolicy),
+                           "may not be set for ExternalName services");
     if (kn_sv_ends(name, KN_SV(".")))
         name.len--;
     if (kn_check_present(p, SUB(path, externalName), name, ""))
         kn_check_text(p, SUB(path, externalName), name, kn_name_dns_subdomain_problem);
 }
 
-static void check_type(struct kn_problems *p, const struct kn_path *path, const struct kn_json *spec)
+static void check_type(struct kn_problems *p, const struct kn_path *path,
+                       const struct kn_json *spec)
 {
     struct kn_sv type = TEXT(spec, type);
     bool balancer = kn_sv_is(type, "LoadBalancer"), external = kn_sv_is(type, "ExternalName");
@@ -167,7 +174,8 @@ static void check_type(struct kn_problems *p, const struct kn_path *path, const 
         check_external_name(p, path, spec);
 }
 
-static void check_affinity(struct kn_problems *p, const struct kn_path *path, const struct kn_json *spec)
+static void check_affinity(struct kn_problems *p, const struct kn_path *path,
+                           const struct kn_json *spec)
 {
     static const char *const kinds[] = {"ClientIP", "None", NULL};
     struct kn_sv kind = TEXT(spec, sessionAffinity);
@@ -194,12 +202,14 @@ static void check_affinity(struct kn_problems *p, const struct kn_path *path, co
     }
 }
 
-// -- addresses of a service ------------------------------------------------------------------------
+// -- addresses of a service -------------------------------------------------------------------
 
-static void check_families(struct kn_problems *p, const struct kn_path *path, const struct kn_json *spec)
+static void check_families(struct kn_problems *p, const struct kn_path *path,
+                           const struct kn_json *spec)
 {
     static const char *const families[] = {"IPv4", "IPv6", NULL};
-    static const char *const policies[] = {"PreferDualStack", "RequireDualStack", "SingleStack", NULL};
+    static const char *const policies[] = {"PreferDualStack", "RequireDualStack", "SingleStack",
+                                           NULL};
     struct kn_names seen = {0};
     const struct kn_json *f;
     int64_t i = 0;
@@ -234,7 +244,8 @@ static void check_cluster_ip_list(struct kn_problems *p, const struct kn_path *p
             return;
         }
         if (family && v6 != kn_sv_is(kn_json_str(family), "IPv6"))
-            kn_check_invalid_text(p, at, text, "expected an %.*s value as indicated by `ipFamilies[%lld]`",
+            kn_check_invalid_text(p, at, text,
+                                  "expected an %.*s value as indicated by `ipFamilies[%lld]`",
                                   KN_SV_ARG(kn_json_str(family)), (long long)i);
         if (i == 1 && v6 == v6_before)
             kn_check_invalid(p, path, list, "may specify no more than one IP for each IP family");
@@ -280,9 +291,10 @@ static void check_external_ips(struct kn_problems *p, const struct kn_path *path
     }
 }
 
-// -- load balancers and traffic --------------------------------------------------------------------
+// -- load balancers and traffic ---------------------------------------------------------------
 
-static void check_balancer(struct kn_problems *p, const struct kn_path *path, const struct kn_json *spec)
+static void check_balancer(struct kn_problems *p, const struct kn_path *path,
+                           const struct kn_json *spec)
 {
     static const char only[] = "may only be used when `type` is 'LoadBalancer'";
     bool balancer = kn_sv_is(TEXT(spec, type), "LoadBalancer");
@@ -297,7 +309,8 @@ static void check_balancer(struct kn_problems *p, const struct kn_path *path, co
                       kn_name_qualified_problem);
 }
 
-static void check_traffic(struct kn_problems *p, const struct kn_path *path, const struct kn_json *spec)
+static void check_traffic(struct kn_problems *p, const struct kn_path *path,
+                          const struct kn_json *spec)
 {
     static const char *const policies[] = {"Cluster", "Local", NULL};
     static const char *const ways[] = {"PreferClose", "PreferSameZone", "PreferSameNode", NULL};
@@ -315,23 +328,24 @@ static void check_traffic(struct kn_problems *p, const struct kn_path *path, con
                              "may only be set when `type` is 'LoadBalancer' and "
                              "`externalTrafficPolicy` is 'Local'");
     if (GET(spec, internalTrafficPolicy))
-        kn_check_one_of(p, SUB(path, internalTrafficPolicy), TEXT(spec, internalTrafficPolicy), policies);
+        kn_check_one_of(p, SUB(path, internalTrafficPolicy), TEXT(spec, internalTrafficPolicy),
+                        policies);
     else if (balancer || kn_sv_is(type, "NodePort") || kn_sv_is(type, "ClusterIP"))
         kn_check_required(p, SUB(path, internalTrafficPolicy), "");
     if (GET(spec, trafficDistribution))
         kn_check_one_of(p, SUB(path, trafficDistribution), TEXT(spec, trafficDistribution), ways);
 }
 
-// -- updates ---------------------------------------------------------------------------------------
+// -- updates ----------------------------------------------------------------------------------
 
 // The first address of a service stays while the service has one.
-static void check_ip_kept(struct kn_problems *p, const struct kn_path *path, const struct kn_json *spec,
-                          const struct kn_json *old)
+static void check_ip_kept(struct kn_problems *p, const struct kn_path *path,
+                          const struct kn_json *spec, const struct kn_json *old)
 {
     const struct kn_json *now = GET(spec, clusterIPs), *was = GET(old, clusterIPs);
     const struct kn_path *at = KN_PATH_AT(SUB(path, clusterIPs), 0);
-    bool external = kn_sv_is(TEXT(spec, type), "ExternalName") ||
-                    kn_sv_is(TEXT(old, type), "ExternalName");
+    bool external =
+        kn_sv_is(TEXT(spec, type), "ExternalName") || kn_sv_is(TEXT(old, type), "ExternalName");
     if (external || !kn_json_len(was))
         return;
     if (!kn_json_len(now))
@@ -343,8 +357,8 @@ static void check_ip_kept(struct kn_problems *p, const struct kn_path *path, con
 static void check_service_update(struct kn_problems *p, const struct kn_path *path,
                                  const struct kn_json *spec, const struct kn_json *old)
 {
-    bool balancer = kn_sv_is(TEXT(spec, type), "LoadBalancer") &&
-                    kn_sv_is(TEXT(old, type), "LoadBalancer");
+    bool balancer =
+        kn_sv_is(TEXT(spec, type), "LoadBalancer") && kn_sv_is(TEXT(old, type), "LoadBalancer");
     check_ip_kept(p, path, spec, old);
     if (balancer && !kn_check_same(GET(spec, loadBalancerClass), GET(old, loadBalancerClass)))
         kn_check_invalid(p, SUB(path, loadBalancerClass), GET(spec, loadBalancerClass),
@@ -357,7 +371,8 @@ static void check_service_update(struct kn_problems *p, const struct kn_path *pa
 void kn_check_service(struct kn_problems *p, const struct kn_json *obj, const struct kn_json *old,
                       struct kn_sv sub)
 {
-    static const char *const types[] = {"ClusterIP", "ExternalName", "LoadBalancer", "NodePort", NULL};
+    static const char *const types[] = {"ClusterIP", "ExternalName", "LoadBalancer", "NodePort",
+                                        NULL};
     const struct kn_path *path = KN_PATH(NULL, "spec");
     const struct kn_json *spec = GET(obj, spec);
     struct kn_sv type = TEXT(spec, type);
@@ -380,9 +395,10 @@ void kn_check_service(struct kn_problems *p, const struct kn_json *obj, const st
     check_traffic(p, path, spec);
 }
 
-// -- Endpoints -------------------------------------------------------------------------------------
+// -- Endpoints --------------------------------------------------------------------------------
 
-static void check_addresses(struct kn_problems *p, const struct kn_path *path, const struct kn_json *list)
+static void check_addresses(struct kn_problems *p, const struct kn_path *path,
+                            const struct kn_json *list)
 {
     const struct kn_json *a;
     bool v6;
@@ -401,7 +417,8 @@ static void check_addresses(struct kn_problems *p, const struct kn_path *path, c
     }
 }
 
-static void check_subset(struct kn_problems *p, const struct kn_path *at, const struct kn_json *subset)
+static void check_subset(struct kn_problems *p, const struct kn_path *at,
+                         const struct kn_json *subset)
 {
     const struct kn_json *port, *ports = GET(subset, ports);
     int64_t i = 0;
@@ -437,7 +454,7 @@ void kn_check_endpoints(struct kn_problems *p, const struct kn_json *obj, const 
     }
 }
 
-// -- EndpointSlice ---------------------------------------------------------------------------------
+// -- EndpointSlice ----------------------------------------------------------------------------
 
 #define ENDPOINTS_MAX 1000
 #define ADDRESSES_MAX 100
@@ -521,5 +538,6 @@ void kn_check_endpoint_slice(struct kn_problems *p, const struct kn_json *obj,
             check_endpoint(p, KN_PATH_AT(KN_PATH(NULL, "endpoints"), i++), e, type);
         }
     if (old)
-        kn_check_immutable(p, KN_PATH(NULL, "addressType"), GET(obj, addressType), GET(old, addressType));
+        kn_check_immutable(p, KN_PATH(NULL, "addressType"), GET(obj, addressType),
+                           GET(old, addressType));
 }

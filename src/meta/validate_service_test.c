@@ -3,9 +3,9 @@
 #define SPEC(members) "{'spec':{" members "}}"
 #define META "'metadata':{'name':'a','namespace':'b'},"
 
-static const char service[] =
-    "{'apiVersion':'v1','kind':'Service'," META "'spec':{'clusterIP':'10.0.0.1','clusterIPs':['10.0.0.1'],"
-    "'ipFamilies':['IPv4'],'ports':[{'port':80}]}}";
+static const char service[] = "{'apiVersion':'v1','kind':'Service'," META
+                              "'spec':{'clusterIP':'10.0.0.1','clusterIPs':['10.0.0.1'],"
+                              "'ipFamilies':['IPv4'],'ports':[{'port':80}]}}";
 
 KTEST(checks_services)
 {
@@ -24,18 +24,22 @@ KTEST(checks_services)
          "spec.ports[1]: Duplicate value: {\"Name\":\"\",\"Protocol\":\"TCP\",\"AppProtocol\":null,"
          "\"Port\":80,\"TargetPort\":0,\"NodePort\":0}"},
         {SPEC("'ports':[{'port':80,'name':'a'},{'port':80,'name':'b','protocol':'UDP'}]"), ""},
-        {SPEC("'type':'NodePort','ports':[{'port':80,'name':'a','nodePort':30000},{'port':81,'name':'b','nodePort':30000}]"),
+        {SPEC("'type':'NodePort','ports':[{'port':80,'name':'a','nodePort':30000},{'port':81,'name'"
+              ":'b','nodePort':30000}]"),
          "spec.ports[1].nodePort: Duplicate value: 30000"},
         {SPEC("'ports':[{'port':80,'nodePort':30000}]"),
          "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'"},
         {SPEC("'ports':[{'port':80,'targetPort':'a_b'}]"),
-         "spec.ports[0].targetPort: Invalid value: \"a_b\": must contain only alpha-numeric characters (a-z, "
+         "spec.ports[0].targetPort: Invalid value: \"a_b\": must contain only alpha-numeric "
+         "characters (a-z, "
          "0-9), and hyphens (-)"},
-        {SPEC("'type':'Magic'"), "spec.type: Unsupported value: \"Magic\": supported values: \"ClusterIP\", "
-                                 "\"ExternalName\", \"LoadBalancer\", \"NodePort\""},
+        {SPEC("'type':'Magic'"),
+         "spec.type: Unsupported value: \"Magic\": supported values: \"ClusterIP\", "
+         "\"ExternalName\", \"LoadBalancer\", \"NodePort\""},
         {SPEC("'clusterIP':'None','clusterIPs':['None'],'ports':[]"), ""},
         {SPEC("'clusterIP':'None','clusterIPs':['None'],'type':'NodePort'"),
-         "spec.clusterIPs[0]: Invalid value: \"None\": may not be set to 'None' for NodePort services"},
+         "spec.clusterIPs[0]: Invalid value: \"None\": may not be set to 'None' for NodePort "
+         "services"},
         {SPEC("'clusterIP':'10.0.0.2'"),
          "spec.clusterIPs: Invalid value: [\"10.0.0.1\"]: first value must match `clusterIP`"},
         {SPEC("'clusterIP':'x','clusterIPs':['x']"),
@@ -43,21 +47,28 @@ KTEST(checks_services)
          "2001:db8::ffff)"},
         {SPEC("'type':'ExternalName','clusterIP':null,'clusterIPs':null,'ipFamilies':null"),
          "spec.externalName: Required value"},
-        {SPEC("'type':'ExternalName','externalName':'example.com.','clusterIP':null,'clusterIPs':null,'ipFamilies':null"),
+        {SPEC("'type':'ExternalName','externalName':'example.com.','clusterIP':null,'clusterIPs':"
+              "null,'ipFamilies':null"),
          ""},
-        {SPEC("'sessionAffinity':'Cookie'"),
-         "spec.sessionAffinity: Unsupported value: \"Cookie\": supported values: \"ClientIP\", \"None\""},
-        {SPEC("'sessionAffinity':'ClientIP','sessionAffinityConfig':{'clientIP':{'timeoutSeconds':0}}"),
-         "spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 0: must be greater than 0 and "
+        {SPEC("'sessionAffinity':'Cookie'"), "spec.sessionAffinity: Unsupported value: \"Cookie\": "
+                                             "supported values: \"ClientIP\", \"None\""},
+        {SPEC("'sessionAffinity':'ClientIP','sessionAffinityConfig':{'clientIP':{'timeoutSeconds':"
+              "0}}"),
+         "spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 0: must be greater "
+         "than 0 and "
          "less than 86400"},
-        {SPEC("'externalIPs':['127.0.0.1']"), // it makes the service reachable: defaulting fills the policy
-         "spec.externalIPs[0]: Invalid value: \"127.0.0.1\": may not be in the loopback range (127.0.0.0/8, "
+        {SPEC(
+             "'externalIPs':['127.0.0.1']"), // reachable: defaulting fills the traffic policy
+         "spec.externalIPs[0]: Invalid value: \"127.0.0.1\": may not be in the loopback range "
+         "(127.0.0.0/8, "
          "::1/128)"},
         {SPEC("'externalTrafficPolicy':'Local'"),
-         "spec.externalTrafficPolicy: Invalid value: \"Local\": may only be set for externally-accessible "
+         "spec.externalTrafficPolicy: Invalid value: \"Local\": may only be set for "
+         "externally-accessible "
          "services"},
         {SPEC("'internalTrafficPolicy':'Near'"),
-         "spec.internalTrafficPolicy: Unsupported value: \"Near\": supported values: \"Cluster\", \"Local\""},
+         "spec.internalTrafficPolicy: Unsupported value: \"Near\": supported values: \"Cluster\", "
+         "\"Local\""},
         {SPEC("'loadBalancerClass':'a/b'"),
          "spec.loadBalancerClass: Forbidden: may only be used when `type` is 'LoadBalancer'"},
     };
@@ -72,7 +83,8 @@ KTEST(keeps_the_address_of_a_service)
          "spec.clusterIPs[0]: Invalid value: [\"10.0.0.2\"]: may not change once set"},
         {SPEC("'clusterIP':null,'clusterIPs':null"),
          "spec.clusterIPs[0]: Invalid value: null: primary clusterIP can not be unset"},
-        {SPEC("'type':'ExternalName','externalName':'a.b','clusterIP':null,'clusterIPs':null,'ipFamilies':null"),
+        {SPEC("'type':'ExternalName','externalName':'a.b','clusterIP':null,'clusterIPs':null,'"
+              "ipFamilies':null"),
          ""},
     };
     VALIDATE_UPDATE("v1", "Service", service, samples);
@@ -85,10 +97,13 @@ KTEST(checks_endpoints_and_slices)
         {"{'subsets':[{}]}",
          "subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`"},
         {"{'subsets':[{'addresses':[{'ip':'x'}]}]}",
-         "subsets[0].addresses[0].ip: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or "
-         "2001:db8::ffff), subsets[0].addresses[0].ip: Invalid value: \"x\": must be a valid IP address"},
+         "subsets[0].addresses[0].ip: Invalid value: \"x\": must be a valid IP address, (e.g. "
+         "10.9.8.7 or "
+         "2001:db8::ffff), subsets[0].addresses[0].ip: Invalid value: \"x\": must be a valid IP "
+         "address"},
         {"{'subsets':[{'addresses':[{'ip':'169.254.1.1'}]}]}",
-         "subsets[0].addresses[0].ip: Invalid value: \"169.254.1.1\": may not be in the link-local range "
+         "subsets[0].addresses[0].ip: Invalid value: \"169.254.1.1\": may not be in the link-local "
+         "range "
          "(169.254.0.0/16, fe80::/10)"},
         {"{'subsets':[{'addresses':[{'ip':'1.1.1.1'}],'ports':[{'port':0}]}]}",
          "subsets[0].ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive"},
@@ -102,7 +117,8 @@ KTEST(checks_endpoints_and_slices)
         {"{'addressType':null}", "addressType: Required value"},
         {"{'addressType':'X'}",
          "addressType: Unsupported value: \"X\": supported values: \"FQDN\", \"IPv4\", \"IPv6\""},
-        {"{'endpoints':[{}]}", "endpoints[0].addresses: Required value: must contain at least 1 address"},
+        {"{'endpoints':[{}]}",
+         "endpoints[0].addresses: Required value: must contain at least 1 address"},
         {"{'endpoints':[{'addresses':['::2']}]}",
          "endpoints[0].addresses: Invalid value: \"::2\": must be an IPv4 address"},
         {"{'ports':[{'port':1},{'port':2}]}", "ports[1].name: Duplicate value: \"\""},
@@ -132,7 +148,8 @@ KTEST(checks_roles_and_bindings)
         {"{'rules':[{'verbs':['get'],'apiGroups':['']}]}",
          "rules[0].resources: Required value: resource rules must supply at least one resource"},
         {"{'rules':[{'verbs':['get'],'nonResourceURLs':['/x']}]}",
-         "rules[0].nonResourceURLs: Invalid value: [\"/x\"]: namespaced rules cannot apply to non-resource "
+         "rules[0].nonResourceURLs: Invalid value: [\"/x\"]: namespaced rules cannot apply to "
+         "non-resource "
          "URLs"},
     };
     VALIDATE_CREATE(GROUP "/v1", "Role",
@@ -144,10 +161,12 @@ KTEST(checks_roles_and_bindings)
         {"{'roleRef':{'name':null}}", "roleRef.name: Required value"},
         {"{'roleRef':{'kind':'Clown'}}",
          "roleRef.kind: Unsupported value: \"Clown\": supported values: \"Role\", \"ClusterRole\""},
-        {"{'roleRef':{'apiGroup':'x'}}", "roleRef.apiGroup: Unsupported value: \"x\": supported values: "
-                                         "\"rbac.authorization.k8s.io\""},
+        {"{'roleRef':{'apiGroup':'x'}}",
+         "roleRef.apiGroup: Unsupported value: \"x\": supported values: "
+         "\"rbac.authorization.k8s.io\""},
         {"{'subjects':[{'kind':'Dog','name':'d'}]}",
-         "subjects[0].kind: Unsupported value: \"Dog\": supported values: \"ServiceAccount\", \"User\", "
+         "subjects[0].kind: Unsupported value: \"Dog\": supported values: \"ServiceAccount\", "
+         "\"User\", "
          "\"Group\""},
         {"{'subjects':[{'kind':'User'}]}", "subjects[0].name: Required value"},
         {"{'subjects':[{'kind':'ServiceAccount','name':'d'}]}", ""},
@@ -156,7 +175,8 @@ KTEST(checks_roles_and_bindings)
     static const struct validate_sample updates[] = {
         {"{'subjects':null}", ""},
         {"{'roleRef':{'name':'q'}}",
-         "roleRef: Invalid value: {\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"ClusterRole\","
+         "roleRef: Invalid value: "
+         "{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"ClusterRole\","
          "\"name\":\"q\"}: field is immutable"},
     };
     VALIDATE_UPDATE(GROUP "/v1", "RoleBinding", BINDING("RoleBinding"), updates);
@@ -174,7 +194,8 @@ KTEST(checks_roles_and_bindings)
          "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"},
     };
     VALIDATE_CREATE("coordination.k8s.io/v1", "Lease",
-                    "{'apiVersion':'coordination.k8s.io/v1','kind':'Lease'," META "'spec':{}}", leases);
+                    "{'apiVersion':'coordination.k8s.io/v1','kind':'Lease'," META "'spec':{}}",
+                    leases);
 }
 
 KTEST_MAIN(KTEST_CASE(checks_services), KTEST_CASE(keeps_the_address_of_a_service),

@@ -1,7 +1,7 @@
 // Volumes of a pod, the mounts of its containers, and references to fields and resources.
 #include "meta/validate_impl.h"
 
-// -- references ------------------------------------------------------------------------------------
+// -- references -------------------------------------------------------------------------------
 
 // "metadata.labels['key']" in its two parts.
 static bool split_subscript(struct kn_sv text, struct kn_sv *path, struct kn_sv *key)
@@ -27,26 +27,39 @@ static void check_subscript(struct kn_problems *p, const struct kn_path *path, s
 {
     bool annotations = kn_sv_is(field, "metadata.annotations");
     if (!annotations && !kn_sv_is(field, "metadata.labels")) {
-        kn_check_invalid_text(p, SUB(path, fieldPath), whole,
-                              "error converting fieldPath: field label does not support subscript: %.*s",
-                              KN_SV_ARG(whole));
+        kn_check_invalid_text(
+            p, SUB(path, fieldPath), whole,
+            "error converting fieldPath: field label does not support subscript: %.*s",
+            KN_SV_ARG(whole));
         return;
     }
     kn_check_text(p, path, annotations ? label_key_of_any_case(p->arena, key) : key,
                   kn_name_qualified_problem);
 }
 
-void kn_check_field_ref(struct kn_problems *p, const struct kn_path *path, const struct kn_json *ref,
-                        const char *const *allowed)
+void kn_check_field_ref(struct kn_problems *p, const struct kn_path *path,
+                        const struct kn_json *ref, const char *const *allowed)
 {
-    static const char *const known[] = {
-        "metadata.annotations",    "metadata.labels",    "metadata.name", "metadata.namespace",
-        "metadata.uid",            "spec.nodeName",      "spec.host",     "spec.restartPolicy",
-        "spec.serviceAccountName", "spec.schedulerName", "status.phase",  "status.hostIP",
-        "status.hostIPs",          "status.podIP",       "status.podIPs", NULL};
+    static const char *const known[] = {"metadata.annotations",
+                                        "metadata.labels",
+                                        "metadata.name",
+                                        "metadata.namespace",
+                                        "metadata.uid",
+                                        "spec.nodeName",
+                                        "spec.host",
+                                        "spec.restartPolicy",
+                                        "spec.serviceAccountName",
+                                        "spec.schedulerName",
+                                        "status.phase",
+                                        "status.hostIP",
+                                        "status.hostIPs",
+                                        "status.podIP",
+                                        "status.podIPs",
+                                        NULL};
     struct kn_sv text = TEXT(ref, fieldPath), version = TEXT(ref, apiVersion), field, key;
     const struct kn_path *at = SUB(path, fieldPath);
-    if (!kn_check_present(p, SUB(path, apiVersion), version, "") || !kn_check_present(p, at, text, ""))
+    if (!kn_check_present(p, SUB(path, apiVersion), version, "") ||
+        !kn_check_present(p, at, text, ""))
         return;
     if (!kn_sv_is(version, "v1"))
         kn_check_invalid_text(p, at, text,
@@ -64,10 +77,12 @@ void kn_check_field_ref(struct kn_problems *p, const struct kn_path *path, const
 
 static const char *divisor_problem(struct kn_sv resource, struct kn_sv divisor)
 {
-    static const char *const bytes[] = {"1",  "1k",  "1M",  "1G",  "1T",  "1P",  "1E",
+    static const char *const bytes[] = {"1",   "1k",  "1M",  "1G",  "1T",  "1P",  "1E",
                                         "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei", NULL};
     static const char *const cores[] = {"1m", "1", NULL};
-#define ONLY "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the "
+#define ONLY                                                                                       \
+    "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported " \
+    "with the "
     if (!divisor.len || kn_sv_is(divisor, "0"))
         return NULL;
     if (kn_sv_ends(resource, KN_SV(".cpu")))
@@ -77,18 +92,23 @@ static const char *divisor_problem(struct kn_sv resource, struct kn_sv divisor)
     if (kn_check_is_one_of(divisor, bytes))
         return NULL;
     return kn_sv_ends(resource, KN_SV(".memory"))              ? ONLY "memory resource"
-           : kn_sv_ends(resource, KN_SV(".ephemeral-storage")) ? ONLY "local ephemeral storage resource"
-           : kn_sv_search(resource, KN_SV(".hugepages-")) > 0  ? ONLY "hugepages resource"
-                                                               : NULL;
+           : kn_sv_ends(resource, KN_SV(".ephemeral-storage")) ? ONLY
+               "local ephemeral storage resource"
+           : kn_sv_search(resource, KN_SV(".hugepages-")) > 0 ? ONLY "hugepages resource"
+                                                              : NULL;
 #undef ONLY
 }
 
 void kn_check_resource_ref(struct kn_problems *p, const struct kn_path *path,
                            const struct kn_json *ref, bool of_volume)
 {
-    static const char *const known[] = {"limits.cpu",     "limits.ephemeral-storage",
-                                        "limits.memory",  "requests.cpu",
-                                        "requests.ephemeral-storage", "requests.memory", NULL};
+    static const char *const known[] = {"limits.cpu",
+                                        "limits.ephemeral-storage",
+                                        "limits.memory",
+                                        "requests.cpu",
+                                        "requests.ephemeral-storage",
+                                        "requests.memory",
+                                        NULL};
     struct kn_sv resource = TEXT(ref, resource);
     if (of_volume && !TEXT(ref, containerName).len)
         kn_check_required(p, SUB(path, containerName), "");
@@ -101,9 +121,10 @@ void kn_check_resource_ref(struct kn_problems *p, const struct kn_path *path,
         kn_check_invalid_text(p, SUB(path, divisor), resource, "%s", wrong);
 }
 
-// -- sources ---------------------------------------------------------------------------------------
+// -- sources ----------------------------------------------------------------------------------
 
-static void check_items(struct kn_problems *p, const struct kn_path *path, const struct kn_json *items)
+static void check_items(struct kn_problems *p, const struct kn_path *path,
+                        const struct kn_json *items)
 {
     const struct kn_json *item;
     int64_t i = 0;
@@ -137,10 +158,12 @@ static void check_downward_file(struct kn_problems *p, const struct kn_path *pat
     kn_check_mode(p, SUB(path, mode), GET(file, mode));
 }
 
-static void check_host_path(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v)
+static void check_host_path(struct kn_problems *p, const struct kn_path *path,
+                            const struct kn_json *v)
 {
-    static const char *const types[] = {"",           "BlockDevice", "CharDevice",   "Directory",
-                                        "DirectoryOrCreate", "File", "FileOrCreate", "Socket", NULL};
+    static const char *const types[] = {
+        "",     "BlockDevice",  "CharDevice", "Directory", "DirectoryOrCreate",
+        "File", "FileOrCreate", "Socket",     NULL};
     if (!kn_check_present(p, SUB(path, path), TEXT(v, path), ""))
         return;
     kn_check_no_backsteps(p, SUB(path, path), TEXT(v, path));
@@ -155,14 +178,16 @@ static void check_secret(struct kn_problems *p, const struct kn_path *path, cons
     check_items(p, SUB(path, items), GET(v, items));
 }
 
-static void check_config_map(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v)
+static void check_config_map(struct kn_problems *p, const struct kn_path *path,
+                             const struct kn_json *v)
 {
     kn_check_present(p, SUB(path, name), TEXT(v, name), "");
     kn_check_mode(p, SUB(path, defaultMode), GET(v, defaultMode));
     check_items(p, SUB(path, items), GET(v, items));
 }
 
-static void check_downward(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v)
+static void check_downward(struct kn_problems *p, const struct kn_path *path,
+                           const struct kn_json *v)
 {
     const struct kn_json *file;
     kn_check_mode(p, SUB(path, defaultMode), GET(v, defaultMode));
@@ -172,7 +197,8 @@ static void check_downward(struct kn_problems *p, const struct kn_path *path, co
     }
 }
 
-static void check_empty_dir(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v)
+static void check_empty_dir(struct kn_problems *p, const struct kn_path *path,
+                            const struct kn_json *v)
 {
     if (kn_sv_starts(TEXT(v, sizeLimit), KN_SV("-")))
         kn_check_forbidden(p, SUB(path, sizeLimit),
@@ -208,10 +234,11 @@ static void check_ephemeral_claim(struct kn_problems *p, const struct kn_path *p
         kn_check_required(p, SUB(path, volumeClaimTemplate), "");
 }
 
-// -- projected -------------------------------------------------------------------------------------
+// -- projected --------------------------------------------------------------------------------
 
 static void check_paths_differ(struct kn_problems *p, const struct kn_path *path,
-                               struct kn_names *paths, const struct kn_json *items, struct kn_sv name)
+                               struct kn_names *paths, const struct kn_json *items,
+                               struct kn_sv name)
 {
     const struct kn_json *item;
     KN_JSON_EACH(item, items)
@@ -271,7 +298,8 @@ static void check_source(struct kn_problems *p, const struct kn_path *volume,
         kn_check_required(p, at, "must specify a volume type");
 }
 
-static void check_projected(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v)
+static void check_projected(struct kn_problems *p, const struct kn_path *path,
+                            const struct kn_json *v)
 {
     struct kn_names paths = {0};
     const struct kn_json *source;
@@ -283,7 +311,7 @@ static void check_projected(struct kn_problems *p, const struct kn_path *path, c
     }
 }
 
-// -- volumes ---------------------------------------------------------------------------------------
+// -- volumes ----------------------------------------------------------------------------------
 
 static const struct {
     enum kn_atom name;
@@ -321,8 +349,8 @@ static const struct {
     {KN_K_image, NULL},
 };
 
-static void check_volume(struct kn_problems *p, const struct kn_path *at, const struct kn_json *volume,
-                         struct kn_names *names)
+static void check_volume(struct kn_problems *p, const struct kn_path *at,
+                         const struct kn_json *volume, struct kn_names *names)
 {
     struct kn_sv name = TEXT(volume, name);
     size_t before = p->len;
@@ -373,10 +401,11 @@ bool kn_check_find_volume(const struct kn_pod_check *pod, struct kn_sv name,
     return kn_names_has(&pod->volumes, name);
 }
 
-// -- mounts ----------------------------------------------------------------------------------------
+// -- mounts -----------------------------------------------------------------------------------
 
 // The texts that the elements of a list have as a member.
-static struct kn_names texts_of(struct kn_problems *p, const struct kn_json *list, enum kn_atom member)
+static struct kn_names texts_of(struct kn_problems *p, const struct kn_json *list,
+                                enum kn_atom member)
 {
     struct kn_names names = {0};
     const struct kn_json *v;
@@ -395,8 +424,9 @@ static void check_propagation(struct kn_problems *p, const struct kn_path *path,
     if (GET(mount, mountPropagation))
         kn_check_one_of(p, SUB(path, mountPropagation), mode, modes);
     if (kn_sv_is(mode, "Bidirectional") && !privileged)
-        kn_check_forbidden(p, SUB(path, mountPropagation),
-                           "Bidirectional mount propagation is available only to privileged containers");
+        kn_check_forbidden(
+            p, SUB(path, mountPropagation),
+            "Bidirectional mount propagation is available only to privileged containers");
     if (!kn_sv_is(deep, "Enabled") && !kn_sv_is(deep, "IfPossible"))
         return;
     if (!FLAG(mount, readOnly))
@@ -426,7 +456,8 @@ static void check_mount_list(struct kn_problems *p, const struct kn_path *path,
         if (!kn_names_add(p, &points, point))
             kn_check_invalid_text(p, SUB(at, mountPath), point, "must be unique");
         if (kn_names_has(&devices, name))
-            kn_check_invalid_text(p, SUB(at, name), name, "must not already exist in volumeDevices");
+            kn_check_invalid_text(p, SUB(at, name), name,
+                                  "must not already exist in volumeDevices");
         if (kn_names_has(&device_paths, point))
             kn_check_invalid_text(p, SUB(at, mountPath), point,
                                   "must not already exist as a path in volumeDevices");

@@ -10,8 +10,8 @@
 #define READ_TIMEOUT (60 * KN_SECOND) // without a single byte
 #define FRUITLESS_MAX 5               // attempts in a row that bring no byte
 #define RETRY_PAUSE (500 * KN_MILLI)
-#define WORKERS 3                     // threads of one pull, the caller among them
-#define BLOBS_MAX 512                 // of one image
+#define WORKERS 3     // threads of one pull, the caller among them
+#define BLOBS_MAX 512 // of one image
 #define ARENA (16u << 20)
 
 #define MEDIA_OCI_INDEX "application/vnd.oci.image.index.v1+json"
@@ -55,7 +55,7 @@ void kn_puller_free(struct kn_puller *p)
     free(p);
 }
 
-// -- one blob ----------------------------------------------------------------------------------------
+// -- one blob ---------------------------------------------------------------------------------
 
 struct blob {
     struct kn_sv digest;
@@ -119,7 +119,8 @@ static struct kn_status attempt(struct download *d)
     if (head.status == 416 && d->have) {
         s = start_again(d); // what is here is of no use to this server
         if (kn_ok(s))
-            s = kn_error(KN_CLOSED, "the registry does not go on at %lld bytes", (long long)d->have);
+            s = kn_error(KN_CLOSED, "the registry does not go on at %lld bytes",
+                         (long long)d->have);
     } else if (head.status == 200 || goes_on(&head, d->have)) {
         if (head.status == 200 && d->have)
             s = start_again(d);
@@ -134,8 +135,8 @@ static struct kn_status attempt(struct download *d)
 
 static bool may_pass(enum kn_code code)
 {
-    return code == KN_CLOSED || code == KN_TIMEOUT || code == KN_UNAVAILABLE || code == KN_TOO_MANY ||
-           code == KN_IO;
+    return code == KN_CLOSED || code == KN_TIMEOUT || code == KN_UNAVAILABLE ||
+           code == KN_TOO_MANY || code == KN_IO;
 }
 
 static void pause_for(int64_t ns)
@@ -187,7 +188,8 @@ static struct kn_status download(struct kn_puller *p, struct registry *r, const 
 static bool claim(struct kn_puller *p, const struct blob *blob)
 {
     bool here = false;
-    KN_LOCKED(&p->lock) {
+    KN_LOCKED(&p->lock)
+    {
         while (!(here = kn_images_has_blob(p->images, blob->digest)) &&
                (kn_map_get(&p->busy, blob->digest) || p->downloads >= p->max_downloads))
             kn_cond_wait(&p->changed, &p->lock, KN_FOREVER);
@@ -205,11 +207,13 @@ static struct kn_status bring(struct kn_puller *p, struct registry *r, const str
         return KN_STATUS_OK;
     bool resumed = false;
     struct kn_status s = download(p, r, blob, &resumed);
-    if (s.code == KN_INVALID && resumed) { // what was left may have been damaged: once from the start
+    if (s.code == KN_INVALID &&
+        resumed) { // what was left may have been damaged: once from the start
         kn_status_done(&s);
         s = download(p, r, blob, &resumed);
     }
-    KN_LOCKED(&p->lock) {
+    KN_LOCKED(&p->lock)
+    {
         kn_map_take(&p->busy, blob->digest);
         p->downloads--;
         pthread_cond_broadcast(&p->changed);
@@ -217,7 +221,7 @@ static struct kn_status bring(struct kn_puller *p, struct registry *r, const str
     return kn_wrap(s, "failed to copy: blob %.*s", KN_SV_ARG(blob->digest));
 }
 
-// -- all blobs ---------------------------------------------------------------------------------------
+// -- all blobs --------------------------------------------------------------------------------
 
 struct job {
     struct kn_puller *puller;
@@ -234,14 +238,16 @@ static void *work(void *arg)
     struct job *j = arg;
     for (;;) {
         const struct blob *blob = NULL;
-        KN_LOCKED(&j->lock) {
+        KN_LOCKED(&j->lock)
+        {
             if (j->next < j->len && kn_ok(j->status))
                 blob = &j->blobs[j->next++];
         }
         if (!blob)
             return NULL;
         struct kn_status s = bring(j->puller, j->registry, blob);
-        KN_LOCKED(&j->lock) {
+        KN_LOCKED(&j->lock)
+        {
             if (kn_ok(j->status))
                 j->status = s;
             else
@@ -272,7 +278,7 @@ static struct kn_status bring_all(struct kn_puller *p, struct registry *r, const
     return j.status;
 }
 
-// -- manifests ---------------------------------------------------------------------------------------
+// -- manifests --------------------------------------------------------------------------------
 
 struct manifest {
     struct kn_sv bytes, digest;
@@ -288,19 +294,22 @@ static struct kn_sv digest_of(struct kn_sv bytes, struct kn_arena *a)
     return kn_arena_printf(a, "sha256:%s", hex);
 }
 
-static struct kn_status check_manifest(struct manifest *m, struct kn_sv expected, struct kn_arena *a)
+static struct kn_status check_manifest(struct manifest *m, struct kn_sv expected,
+                                       struct kn_arena *a)
 {
     m->digest = digest_of(m->bytes, a);
     if (expected.len && !kn_sv_eq(expected, m->digest))
         return kn_error(KN_INVALID, "digest mismatch: expected %.*s, got %.*s", KN_SV_ARG(expected),
                         KN_SV_ARG(m->digest));
     KN_TRY(kn_wrap(kn_json_parse(a, m->bytes, NULL, &m->root), "the manifest"));
-    return kn_json_is_object(m->root) ? KN_STATUS_OK : kn_error(KN_INVALID, "the manifest is no object");
+    return kn_json_is_object(m->root) ? KN_STATUS_OK
+                                      : kn_error(KN_INVALID, "the manifest is no object");
 }
 
 // reference: a tag or a digest. expected: a digest that it must have, or empty.
-static struct kn_status fetch_manifest(struct registry *r, struct kn_sv reference, struct kn_sv expected,
-                                       struct kn_arena *a, struct manifest *ret)
+static struct kn_status fetch_manifest(struct registry *r, struct kn_sv reference,
+                                       struct kn_sv expected, struct kn_arena *a,
+                                       struct manifest *ret)
 {
     struct kn_http_client_resp head = {0};
     struct kn_body *body = NULL;
@@ -323,8 +332,8 @@ static struct kn_status fetch_manifest(struct registry *r, struct kn_sv referenc
     return s;
 }
 
-static struct kn_status resolve(struct registry *r, const struct kn_image_ref *ref, struct kn_arena *a,
-                                struct manifest *ret)
+static struct kn_status resolve(struct registry *r, const struct kn_image_ref *ref,
+                                struct kn_arena *a, struct manifest *ret)
 {
     struct kn_sv digest = ref->digest, chosen;
     KN_TRY(fetch_manifest(r, digest.len ? digest : ref->tag, digest, a, ret));
@@ -337,14 +346,16 @@ static struct kn_status resolve(struct registry *r, const struct kn_image_ref *r
         KN_TRY(fetch_manifest(r, chosen, chosen, a, ret));
     }
     if (!kn_json_is_array(kn_json_get(ret->root, KN_K_layers)))
-        return kn_error(KN_NOT_SUPPORTED, "the manifest is of a kind that is not supported "
-                                          "(schemaVersion %lld, mediaType \"%.*s\")",
-                        (long long)kn_json_int(kn_json_get_sv(ret->root, KN_SV("schemaVersion")), 0),
-                        KN_SV_ARG(kn_json_str(kn_json_get(ret->root, KN_K_mediaType))));
+        return kn_error(
+            KN_NOT_SUPPORTED,
+            "the manifest is of a kind that is not supported "
+            "(schemaVersion %lld, mediaType \"%.*s\")",
+            (long long)kn_json_int(kn_json_get_sv(ret->root, KN_SV("schemaVersion")), 0),
+            KN_SV_ARG(kn_json_str(kn_json_get(ret->root, KN_K_mediaType))));
     return KN_STATUS_OK;
 }
 
-// -- an image ----------------------------------------------------------------------------------------
+// -- an image ---------------------------------------------------------------------------------
 
 static struct kn_status add_blob(const struct kn_json *descriptor, struct blob *list, size_t *len)
 {
@@ -362,8 +373,8 @@ static struct kn_status add_blob(const struct kn_json *descriptor, struct blob *
     return KN_STATUS_OK;
 }
 
-static struct kn_status bring_image(struct kn_puller *p, struct registry *r, const struct manifest *m,
-                                    struct kn_sv name, struct kn_arena *a)
+static struct kn_status bring_image(struct kn_puller *p, struct registry *r,
+                                    const struct manifest *m, struct kn_sv name, struct kn_arena *a)
 {
     const struct kn_json *config = kn_json_get(m->root, KN_K_config), *layer;
     struct blob *blobs = kn_arena_calloc(a, BLOBS_MAX, sizeof *blobs);
@@ -384,8 +395,8 @@ static struct kn_status bring_image(struct kn_puller *p, struct registry *r, con
 }
 
 static struct kn_status pull_from(struct kn_puller *p, const struct endpoints *e, size_t index,
-                                  const struct kn_image_ref *ref, const struct kn_pull_secret *secrets,
-                                  size_t secrets_len)
+                                  const struct kn_image_ref *ref,
+                                  const struct kn_pull_secret *secrets, size_t secrets_len)
 {
     KN_CLEANUP(kn_arena_cleanup) struct kn_arena *a = kn_arena_new(0, ARENA);
     struct registry r;
@@ -402,8 +413,8 @@ static struct kn_status pull_from(struct kn_puller *p, const struct endpoints *e
     return s;
 }
 
-struct kn_status kn_pull(struct kn_puller *p, struct kn_sv image, const struct kn_pull_secret *secrets,
-                         size_t secrets_len)
+struct kn_status kn_pull(struct kn_puller *p, struct kn_sv image,
+                         const struct kn_pull_secret *secrets, size_t secrets_len)
 {
     KN_CLEANUP(kn_arena_cleanup) struct kn_arena *a = kn_arena_new(0, ARENA);
     struct kn_image_ref ref;
@@ -412,14 +423,15 @@ struct kn_status kn_pull(struct kn_puller *p, struct kn_sv image, const struct k
     struct kn_status s = kn_endpoints_find(p->registries, &ref, a, &e);
     for (size_t i = 0; i < e.len && (i == 0 || !kn_ok(s)); i++) {
         if (!kn_ok(s))
-            kn_info("pull %.*s: %s: the next endpoint is asked", KN_SV_ARG(ref.name), kn_status_text(&s));
+            kn_info("pull %.*s: %s: the next endpoint is asked", KN_SV_ARG(ref.name),
+                    kn_status_text(&s));
         kn_status_done(&s);
         s = pull_from(p, &e, i, &ref, secrets, secrets_len);
     }
     return kn_wrap(s, "failed to pull and unpack image \"%.*s\"", KN_SV_ARG(ref.name));
 }
 
-// -- for a pod ---------------------------------------------------------------------------------------
+// -- for a pod --------------------------------------------------------------------------------
 
 #define SECRETS_MAX 16
 
@@ -433,7 +445,8 @@ static struct kn_status read_secret(const struct kn_obj *secret, struct kn_arena
         return kn_error(KN_INVALID, "its type is \"%.*s\"", KN_SV_ARG(type));
     struct kn_sv key = ret->legacy ? KN_SV(".dockercfg") : KN_SV(".dockerconfigjson");
     struct kn_buf text = KN_BUF(2u << 20);
-    struct kn_status s = kn_base64_decode(&text, kn_json_str(kn_json_get_sv(data, key)), KN_BASE64_STD);
+    struct kn_status s =
+        kn_base64_decode(&text, kn_json_str(kn_json_get_sv(data, key)), KN_BASE64_STD);
     ret->json = kn_arena_dup(a, kn_buf_sv(&text));
     if (text.ptr)
         kn_wipe(text.ptr, text.len);
@@ -463,10 +476,12 @@ struct kn_status kn_pull_for_pod(struct kn_puller *p, const struct kn_node_api *
         }
         char text[512];
         snprintf(text, sizeof text,
-                 "Unable to retrieve some image pull secrets (%.*s); attempting to pull the image may not "
+                 "Unable to retrieve some image pull secrets (%.*s); attempting to pull the image "
+                 "may not "
                  "succeed.",
                  KN_SV_ARG(kn_sv_first(name, 253)));
-        kn_info("pull secret %.*s/%.*s: %s", KN_SV_ARG(pod->ns), KN_SV_ARG(name), kn_status_text(&s));
+        kn_info("pull secret %.*s/%.*s: %s", KN_SV_ARG(pod->ns), KN_SV_ARG(name),
+                kn_status_text(&s));
         api->event(api->arg, pod, KN_SV_NULL, "Warning", "FailedToRetrieveImagePullSecret", text);
         kn_status_done(&s);
     }

@@ -23,9 +23,9 @@
 struct kn_puller;
 
 struct kn_puller_config {
-    struct kn_images *images;  // outlives the puller
-    const char *registries;    // path, copied; read again at every pull; NULL or no such file: none
-    int max_downloads;         // blobs at once, of all pulls together; 0: 6
+    struct kn_images *images; // outlives the puller
+    const char *registries;   // path, copied; read again at every pull; NULL or no such file: none
+    int max_downloads;        // blobs at once, of all pulls together; 0: 6
 };
 struct kn_status kn_puller_new(const struct kn_puller_config *config, struct kn_puller **ret);
 // No pull may be in progress. NULL is allowed.
@@ -41,10 +41,10 @@ struct kn_pull_secret {
 // Errors as containerd words them, since people search for them: KN_NOT_FOUND, KN_FORBIDDEN,
 // KN_TOO_MANY, KN_UNAVAILABLE, KN_INVALID (a digest that does not match, a malformed manifest),
 // KN_NOT_SUPPORTED, KN_NO_SPACE.
-struct kn_status kn_pull(struct kn_puller *p, struct kn_sv image, const struct kn_pull_secret *secrets,
-                         size_t secrets_len);
+struct kn_status kn_pull(struct kn_puller *p, struct kn_sv image,
+                         const struct kn_pull_secret *secrets, size_t secrets_len);
 
-// With the secrets that spec.imagePullSecrets of the pod names; those that are not there or are none
-// are passed over with an event, as the kubelet does.
+// With the secrets that spec.imagePullSecrets of the pod names; those that are not there or are
+// none are passed over with an event, as the kubelet does.
 struct kn_status kn_pull_for_pod(struct kn_puller *p, const struct kn_node_api *api,
                                  const struct kn_obj *pod, struct kn_sv image);

@@ -14,7 +14,7 @@ void kn_credentials_done(struct credentials *c)
     c->len = 0;
 }
 
-// -- entries -----------------------------------------------------------------------------------------
+// -- entries ----------------------------------------------------------------------------------
 
 static struct kn_secret *user_and_password(struct kn_sv user, struct kn_sv password)
 {
@@ -79,7 +79,7 @@ struct kn_status kn_credentials_add_entry(struct credentials *c, const struct kn
     return KN_STATUS_OK;
 }
 
-// -- keys --------------------------------------------------------------------------------------------
+// -- keys -------------------------------------------------------------------------------------
 
 static bool is_docker_hub(struct kn_sv host)
 {
@@ -93,7 +93,8 @@ static bool part_matches(struct kn_sv pattern, struct kn_sv text)
     ptrdiff_t star = kn_sv_find(pattern, '*');
     if (star < 0)
         return kn_sv_ieq(pattern, text);
-    struct kn_sv head = kn_sv_first(pattern, (size_t)star), tail = kn_sv_from(pattern, (size_t)star + 1);
+    struct kn_sv head = kn_sv_first(pattern, (size_t)star),
+                 tail = kn_sv_from(pattern, (size_t)star + 1);
     return text.len >= head.len + tail.len && kn_sv_starts(text, head) && kn_sv_ends(text, tail);
 }
 
@@ -108,7 +109,7 @@ static bool host_matches(struct kn_sv pattern, struct kn_sv host)
     return !pattern.ptr && !host.ptr;
 }
 
-// Whether the key of an entry ("https://index.docker.io/v1/", "reg.example.com:5000/team") is for it.
+// Whether the key of an entry ("https://index.docker.io/v1/", "reg.example.com/team") is for it.
 static bool key_matches(struct kn_sv key, struct kn_sv host, struct kn_sv repository)
 {
     static const char *const schemes[] = {"https://", "http://"};
@@ -131,7 +132,8 @@ struct kn_status kn_credentials_add(struct credentials *c, const struct kn_pull_
 {
     struct kn_json *root;
     KN_TRY(kn_json_parse(a, secret->json, NULL, &root));
-    const struct kn_json *entry, *all = secret->legacy ? root : kn_json_get_sv(root, KN_SV("auths"));
+    const struct kn_json *entry,
+        *all = secret->legacy ? root : kn_json_get_sv(root, KN_SV("auths"));
     KN_JSON_EACH(entry, all)
     {
         struct kn_sv key = kn_json_key(entry);
@@ -142,7 +144,7 @@ struct kn_status kn_credentials_add(struct credentials *c, const struct kn_pull_
     return KN_STATUS_OK;
 }
 
-// -- challenges --------------------------------------------------------------------------------------
+// -- challenges -------------------------------------------------------------------------------
 
 static void skip(struct kn_sv *rest, const char *set)
 {

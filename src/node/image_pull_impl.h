@@ -1,5 +1,5 @@
 // The inside of pulling: image_pull.c (what an image is made of), image_pull_registry.c (one
-// registry: requests, challenges, redirects), image_pull_auth.c (credentials and challenges as text).
+// registry: requests, challenges, redirects), image_pull_auth.c (credentials, challenges as text).
 #pragma once
 #include <pthread.h>
 
@@ -8,7 +8,7 @@
 #include "node/image_ref.h"
 #include "wire/client.h"
 
-// -- credentials and challenges (image_pull_auth.c): pure, any thread --------------------------------
+// -- credentials and challenges (image_pull_auth.c): pure, any thread -------------------------
 
 #define CREDENTIALS_MAX 16
 
@@ -40,7 +40,7 @@ struct challenge {
 // The first challenge of a kind that is known; false if there is none.
 bool kn_challenge_parse(struct kn_sv header, struct kn_arena *a, struct challenge *ret);
 
-// -- one registry (image_pull_registry.c) ------------------------------------------------------------
+// -- one registry (image_pull_registry.c) -----------------------------------------------------
 
 struct registry {
     struct kn_http_client *http;
@@ -48,11 +48,11 @@ struct registry {
     struct kn_sv base;       // "https://registry-1.docker.io"
     struct kn_sv repository; // "library/nginx"
     struct credentials credentials;
-    pthread_mutex_t lock;    // of what follows
+    pthread_mutex_t lock;            // of what follows
     struct kn_secret *authorization; // the header's value; NULL: none so far
-    unsigned generation;     // counts changes of it
-    size_t credential;       // the one that is in use; credentials.len: none, asked anonymously
-    bool works;              // an answer that was no 401 has come with it
+    unsigned generation;             // counts changes of it
+    size_t credential; // the one that is in use; credentials.len: none, asked anonymously
+    bool works;        // an answer that was no 401 has come with it
 };
 
 // Endpoints of an image, in the order in which they are to be asked.
@@ -67,11 +67,12 @@ struct kn_status kn_endpoints_find(const char *file, const struct kn_image_ref *
 
 // Texts of the endpoint and the reference must live as long as the registry.
 struct kn_status kn_registry_open(const struct endpoints *e, size_t index,
-                                  const struct kn_image_ref *ref, const struct kn_pull_secret *secrets,
-                                  size_t secrets_len, struct kn_arena *a, struct registry *ret);
+                                  const struct kn_image_ref *ref,
+                                  const struct kn_pull_secret *secrets, size_t secrets_len,
+                                  struct kn_arena *a, struct registry *ret);
 void kn_registry_close(struct registry *r);
 
-// GET of /v2/<repository>/<what>, answered challenges and followed redirects. Any status is success;
+// GET of /v2/<repository>/<what>, challenges answered, redirects followed. Any status is success;
 // the body is to be closed. from: > 0 asks for the bytes from there on. accept: NULL: anything.
 struct kn_status kn_registry_get(struct registry *r, const char *what, const char *accept,
                                  int64_t from, struct kn_arena *a, struct kn_http_client_resp *ret,

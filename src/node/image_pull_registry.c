@@ -14,7 +14,7 @@
 #define TOKEN_MAX (1u << 20)
 #define ERROR_MAX (64u << 10)
 
-// -- endpoints ---------------------------------------------------------------------------------------
+// -- endpoints --------------------------------------------------------------------------------
 
 static bool is_loopback(struct kn_sv registry)
 {
@@ -22,14 +22,16 @@ static bool is_loopback(struct kn_sv registry)
     ptrdiff_t colon = kn_sv_rfind(registry, ':');
     if (colon > 0 && !kn_sv_ends(registry, KN_SV("]")))
         host = kn_sv_first(registry, (size_t)colon);
-    return kn_sv_is(host, "localhost") || kn_sv_starts(host, KN_SV("127.")) || kn_sv_is(host, "[::1]");
+    return kn_sv_is(host, "localhost") || kn_sv_starts(host, KN_SV("127.")) ||
+           kn_sv_is(host, "[::1]");
 }
 
 static struct kn_sv default_endpoint(struct kn_sv registry, struct kn_arena *a)
 {
     if (kn_sv_is(registry, "docker.io"))
         return KN_SV("https://registry-1.docker.io");
-    return kn_arena_printf(a, "%s://%.*s", is_loopback(registry) ? "http" : "https", KN_SV_ARG(registry));
+    return kn_arena_printf(a, "%s://%.*s", is_loopback(registry) ? "http" : "https",
+                           KN_SV_ARG(registry));
 }
 
 static void add_endpoint(struct endpoints *e, struct kn_sv base, struct kn_arena *a)
@@ -91,7 +93,7 @@ static struct kn_sv host_of(struct kn_sv url)
     return kn_sv_cut(&rest, '/');
 }
 
-// -- opening -----------------------------------------------------------------------------------------
+// -- opening ----------------------------------------------------------------------------------
 
 static struct kn_status load_ca(struct kn_tls_ctx *tls, struct kn_sv file, struct kn_arena *a)
 {
@@ -120,8 +122,9 @@ static struct kn_status open_tls(const struct kn_json *config, struct kn_arena *
 }
 
 struct kn_status kn_registry_open(const struct endpoints *e, size_t index,
-                                  const struct kn_image_ref *ref, const struct kn_pull_secret *secrets,
-                                  size_t secrets_len, struct kn_arena *a, struct registry *ret)
+                                  const struct kn_image_ref *ref,
+                                  const struct kn_pull_secret *secrets, size_t secrets_len,
+                                  struct kn_arena *a, struct registry *ret)
 {
     *ret = (struct registry){.base = e->base[index], .repository = ref->repository};
     pthread_mutex_init(&ret->lock, NULL);
@@ -153,7 +156,7 @@ void kn_registry_close(struct registry *r)
     pthread_mutex_destroy(&r->lock);
 }
 
-// -- one request -------------------------------------------------------------------------------------
+// -- one request ------------------------------------------------------------------------------
 
 // The answer to one GET, as it comes. authorization may be NULL.
 static struct kn_status ask(struct registry *r, struct kn_sv url, const char *accept, int64_t from,
@@ -194,7 +197,7 @@ struct kn_status kn_registry_read(struct kn_body *body, size_t max, struct kn_bu
     return KN_STATUS_OK;
 }
 
-// -- tokens ------------------------------------------------------------------------------------------
+// -- tokens -----------------------------------------------------------------------------------
 
 static struct kn_secret *with_prefix(const char *prefix, struct kn_sv text)
 {
@@ -238,11 +241,11 @@ static struct kn_status token_from(struct kn_buf *text, int status, struct kn_ar
 {
     struct kn_json *v = NULL;
     if (status == 401 || status == 403)
-        return kn_error(KN_FORBIDDEN, "failed to fetch oauth token: unexpected status: %d %s", status,
-                        kn_http_phrase(status));
+        return kn_error(KN_FORBIDDEN, "failed to fetch oauth token: unexpected status: %d %s",
+                        status, kn_http_phrase(status));
     if (status != 200)
-        return kn_error(KN_UNAVAILABLE, "failed to fetch oauth token: unexpected status: %d %s", status,
-                        kn_http_phrase(status));
+        return kn_error(KN_UNAVAILABLE, "failed to fetch oauth token: unexpected status: %d %s",
+                        status, kn_http_phrase(status));
     KN_TRY(kn_wrap(kn_json_parse(a, kn_buf_sv(text), NULL, &v), "failed to fetch oauth token"));
     struct kn_sv token = kn_json_str(kn_json_get_sv(v, KN_SV("token")));
     if (!token.len)
@@ -262,12 +265,13 @@ static struct kn_status fetch_token(struct registry *r, const struct challenge *
     struct kn_buf form = KN_BUF(64u << 10), url = KN_BUF(64u << 10), text = KN_BUF(TOKEN_MAX);
     struct kn_http_header headers[2];
     struct kn_secret *basic = c && c->basic ? basic_header(c->basic) : NULL;
-    struct kn_http_client_req req = {.method = "GET", .headers = headers,
-                                     .deadline = kn_mono() + HEAD_TIMEOUT};
+    struct kn_http_client_req req = {
+        .method = "GET", .headers = headers, .deadline = kn_mono() + HEAD_TIMEOUT};
     struct kn_http_client_resp resp = {0};
     struct kn_status s = KN_STATUS_OK;
     bool secret = c && (c->basic || c->identity);
-    if (secret && kn_sv_starts(ch->realm, KN_SV("http://")) && !kn_sv_starts(r->base, KN_SV("http://")))
+    if (secret && kn_sv_starts(ch->realm, KN_SV("http://")) &&
+        !kn_sv_starts(r->base, KN_SV("http://")))
         s = kn_error(KN_FORBIDDEN, "the token service %.*s would see the password in plain text",
                      KN_SV_ARG(ch->realm));
     add_parameter(&form, "service", ch->service);
@@ -289,7 +293,8 @@ static struct kn_status fetch_token(struct registry *r, const struct challenge *
     }
     req.url = kn_buf_sv(&url);
     if (kn_ok(s))
-        s = kn_wrap(kn_http_call(r->http, &req, TOKEN_MAX, a, &resp), "failed to fetch oauth token");
+        s = kn_wrap(kn_http_call(r->http, &req, TOKEN_MAX, a, &resp),
+                    "failed to fetch oauth token");
     if (kn_ok(s)) {
         kn_buf_add(&text, resp.body);
         s = token_from(&text, resp.status, a, ret);
@@ -303,9 +308,10 @@ static struct kn_status fetch_token(struct registry *r, const struct challenge *
     return s;
 }
 
-// -- challenges --------------------------------------------------------------------------------------
+// -- challenges -------------------------------------------------------------------------------
 
-// The value of the header for one credential (NULL: anonymous). *ret stays NULL where it is of no use.
+// The value of the header for one credential (NULL: anonymous). *ret stays NULL where it is of no
+// use.
 static struct kn_status value_for(struct registry *r, const struct challenge *ch,
                                   const struct credential *c, struct kn_arena *a,
                                   struct kn_secret **ret)
@@ -320,8 +326,8 @@ static struct kn_status value_for(struct registry *r, const struct challenge *ch
 }
 
 // Finds what to say after a 401 that came to an answer of `generation`. *ret_more: ask again.
-static struct kn_status authorize_locked(struct registry *r, struct kn_sv header, unsigned generation,
-                                         struct kn_arena *a, bool *ret_more)
+static struct kn_status authorize_locked(struct registry *r, struct kn_sv header,
+                                         unsigned generation, struct kn_arena *a, bool *ret_more)
 {
     struct challenge ch;
     struct kn_secret *value = NULL;
@@ -373,8 +379,8 @@ static bool is_redirect(int status)
 
 // One GET with the authorization that is known now, redirects followed. Where a redirect leads to
 // another host, the authorization stays behind.
-static struct kn_status get_once(struct registry *r, struct kn_sv url, const char *accept, int64_t from,
-                                 struct kn_secret *authorization, struct kn_arena *a,
+static struct kn_status get_once(struct registry *r, struct kn_sv url, const char *accept,
+                                 int64_t from, struct kn_secret *authorization, struct kn_arena *a,
                                  struct kn_http_client_resp *ret, struct kn_body **ret_body)
 {
     for (int i = 0; i <= REDIRECTS_MAX; i++) {
@@ -396,24 +402,26 @@ struct kn_status kn_registry_get(struct registry *r, const char *what, const cha
                                  int64_t from, struct kn_arena *a, struct kn_http_client_resp *ret,
                                  struct kn_body **ret_body)
 {
-    struct kn_sv url = kn_arena_printf(a, "%.*s/v2/%.*s/%s", KN_SV_ARG(r->base),
-                                       KN_SV_ARG(r->repository), what);
+    struct kn_sv url =
+        kn_arena_printf(a, "%.*s/v2/%.*s/%s", KN_SV_ARG(r->base), KN_SV_ARG(r->repository), what);
     for (int i = 0; i < CHALLENGES_MAX; i++) {
         KN_CLEANUP(kn_secret_cleanup) struct kn_secret *authorization = NULL;
         unsigned generation = 0;
         bool more = false;
-        KN_LOCKED(&r->lock) {
+        KN_LOCKED(&r->lock)
+        {
             authorization = copy_of(r->authorization);
             generation = r->generation;
         }
         KN_TRY(get_once(r, url, accept, from, authorization, a, ret, ret_body));
         struct kn_status s = KN_STATUS_OK;
-        KN_LOCKED(&r->lock) {
+        KN_LOCKED(&r->lock)
+        {
             if (ret->status != 401)
                 r->works = r->works || r->generation == generation;
             else
-                s = authorize_locked(r, kn_http_client_resp_get(ret, "WWW-Authenticate"), generation, a,
-                                     &more);
+                s = authorize_locked(r, kn_http_client_resp_get(ret, "WWW-Authenticate"),
+                                     generation, a, &more);
         }
         if (kn_ok(s) && !more)
             return KN_STATUS_OK;
@@ -424,7 +432,7 @@ struct kn_status kn_registry_get(struct registry *r, const char *what, const cha
     return kn_error(KN_FORBIDDEN, "the registry went on asking for credentials");
 }
 
-// -- refusals ----------------------------------------------------------------------------------------
+// -- refusals ---------------------------------------------------------------------------------
 
 // "CODE: message" of the first error that the registry names, or empty.
 static struct kn_sv server_message(struct kn_body *body, struct kn_arena *a)
@@ -439,7 +447,8 @@ static struct kn_sv server_message(struct kn_body *body, struct kn_arena *a)
     const struct kn_json *error = kn_json_first(kn_json_get_sv(v, KN_SV("errors")));
     struct kn_sv message = kn_json_str(kn_json_get_sv(error, KN_SV("message")));
     struct kn_sv code = kn_json_str(kn_json_get_sv(error, KN_SV("code")));
-    return code.len ? kn_arena_printf(a, "%.*s: %.*s", KN_SV_ARG(code), KN_SV_ARG(message)) : message;
+    return code.len ? kn_arena_printf(a, "%.*s: %.*s", KN_SV_ARG(code), KN_SV_ARG(message))
+                    : message;
 }
 
 struct kn_status kn_registry_refusal(struct registry *r, const char *what,
@@ -451,10 +460,11 @@ struct kn_status kn_registry_refusal(struct registry *r, const char *what,
         return kn_error(KN_NOT_FOUND, "%.*s/%.*s: not found", KN_SV_ARG(host_of(r->base)),
                         KN_SV_ARG(r->repository));
     if (head->status == 401 || head->status == 403)
-        return kn_error(KN_FORBIDDEN,
-                        "pull access denied, repository does not exist or may require authorization: "
-                        "server message: %.*s",
-                        KN_SV_ARG(message.len ? message : KN_SV("authorization failed")));
+        return kn_error(
+            KN_FORBIDDEN,
+            "pull access denied, repository does not exist or may require authorization: "
+            "server message: %.*s",
+            KN_SV_ARG(message.len ? message : KN_SV("authorization failed")));
     return kn_error(head->status == 429 ? KN_TOO_MANY : KN_UNAVAILABLE,
                     "unexpected status from GET request to %.*s/v2/%.*s/%s: %d %s%s%.*s",
                     KN_SV_ARG(r->base), KN_SV_ARG(r->repository), what, head->status,

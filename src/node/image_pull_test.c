@@ -25,7 +25,7 @@ static struct kn_sv digest_of(struct kn_arena *a, struct kn_sv bytes)
     return kn_arena_printf(a, "sha256:%s", hex);
 }
 
-// -- an image ----------------------------------------------------------------------------------------
+// -- an image ---------------------------------------------------------------------------------
 
 struct image {
     struct kn_arena *a;
@@ -40,29 +40,35 @@ static void make_image(struct image *i)
         bytes[k] = (char)(x >> 24);
     i->layer = kn_sv(bytes, LAYER);
     i->layer_digest = digest_of(i->a, i->layer);
-    i->config = kn_arena_printf(i->a,
-                                "{\"architecture\":\"%s\",\"os\":\"linux\",\"config\":{\"Cmd\":[\"/x\"]},"
-                                "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%.*s\"]}}",
-                                kn_image_architecture(), KN_SV_ARG(i->layer_digest));
+    i->config =
+        kn_arena_printf(i->a,
+                        "{\"architecture\":\"%s\",\"os\":\"linux\",\"config\":{\"Cmd\":[\"/x\"]},"
+                        "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%.*s\"]}}",
+                        kn_image_architecture(), KN_SV_ARG(i->layer_digest));
     i->config_digest = digest_of(i->a, i->config);
-    i->manifest = kn_arena_printf(
-        i->a,
-        "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.docker.distribution.manifest.v2+json\","
-        "\"config\":{\"mediaType\":\"application/vnd.docker.container.image.v1+json\",\"digest\":\"%.*s\","
-        "\"size\":%zu},\"layers\":[{\"mediaType\":\"application/vnd.docker.image.rootfs.diff.tar.gzip\","
-        "\"digest\":\"%.*s\",\"size\":%zu}]}",
-        KN_SV_ARG(i->config_digest), i->config.len, KN_SV_ARG(i->layer_digest), i->layer.len);
+    i->manifest = kn_arena_printf(i->a,
+                                  "{\"schemaVersion\":2,\"mediaType\":\"application/"
+                                  "vnd.docker.distribution.manifest.v2+json\","
+                                  "\"config\":{\"mediaType\":\"application/"
+                                  "vnd.docker.container.image.v1+json\",\"digest\":\"%.*s\","
+                                  "\"size\":%zu},\"layers\":[{\"mediaType\":\"application/"
+                                  "vnd.docker.image.rootfs.diff.tar.gzip\","
+                                  "\"digest\":\"%.*s\",\"size\":%zu}]}",
+                                  KN_SV_ARG(i->config_digest), i->config.len,
+                                  KN_SV_ARG(i->layer_digest), i->layer.len);
     i->digest = digest_of(i->a, i->manifest);
-    i->index = kn_arena_printf(
-        i->a,
-        "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":["
-        "{\"digest\":\"sha256:%064d\",\"size\":1,\"platform\":{\"os\":\"windows\",\"architecture\":\"amd64\"}},"
-        "{\"digest\":\"%.*s\",\"size\":%zu,\"platform\":{\"os\":\"linux\",\"architecture\":\"%s\"}}]}",
-        0, KN_SV_ARG(i->digest), i->manifest.len, kn_image_architecture());
+    i->index = kn_arena_printf(i->a,
+                               "{\"schemaVersion\":2,\"mediaType\":\"application/"
+                               "vnd.oci.image.index.v1+json\",\"manifests\":["
+                               "{\"digest\":\"sha256:%064d\",\"size\":1,\"platform\":{\"os\":"
+                               "\"windows\",\"architecture\":\"amd64\"}},"
+                               "{\"digest\":\"%.*s\",\"size\":%zu,\"platform\":{\"os\":\"linux\","
+                               "\"architecture\":\"%s\"}}]}",
+                               0, KN_SV_ARG(i->digest), i->manifest.len, kn_image_architecture());
     i->index_digest = digest_of(i->a, i->index);
 }
 
-// -- a registry that misbehaves on demand ------------------------------------------------------------
+// -- a registry that misbehaves on demand -----------------------------------------------------
 
 struct fake {
     struct kn_http_server *server;
@@ -91,7 +97,8 @@ static void give_token(struct fake *f, struct kn_http_req *r)
 {
     bool right = kn_sv_is(kn_http_header(r, "Authorization"), "Basic dTpzZWNyZXQ="); // u:secret
     f->tokens++;
-    ktest_true(kn_sv_search(kn_http_query(r), KN_SV("service=svc&scope=repository%3Ateam%2Fapp%3Apull")) >= 0);
+    ktest_true(kn_sv_search(kn_http_query(r),
+                            KN_SV("service=svc&scope=repository%3Ateam%2Fapp%3Apull")) >= 0);
     if (right)
         kn_http_respond_text(r, 200, "application/json", KN_SV("{\"token\":\"good\"}"));
     else
@@ -154,13 +161,16 @@ static void handle(struct kn_http_req *r, void *arg)
         return;
     }
     if (f->busy) {
-        kn_http_respond_text(r, 429, "application/json",
-                             KN_SV("{\"errors\":[{\"code\":\"TOOMANYREQUESTS\",\"message\":\"slow down\"}]}"));
+        kn_http_respond_text(
+            r, 429, "application/json",
+            KN_SV("{\"errors\":[{\"code\":\"TOOMANYREQUESTS\",\"message\":\"slow down\"}]}"));
         return;
     }
     if (f->bearer && !kn_sv_is(kn_http_header(r, "Authorization"), "Bearer good")) {
         snprintf(challenge, sizeof challenge,
-                 "Bearer realm=\"http://127.0.0.1:%u/token\",service=\"svc\",scope=\"repository:team/app:pull\"",
+                 "Bearer "
+                 "realm=\"http://127.0.0.1:%u/token\",service=\"svc\",scope=\"repository:team/"
+                 "app:pull\"",
                  f->port);
         refuse(r, 401, challenge);
         return;
@@ -176,11 +186,13 @@ static void handle(struct kn_http_req *r, void *arg)
     else if (kn_sv_starts(rest, KN_SV("blobs/")))
         give_layer(f, r);
     else
-        kn_http_respond_text(r, 404, "application/json",
-                             KN_SV("{\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\",\"message\":\"manifest unknown\"}]}"));
+        kn_http_respond_text(
+            r, 404, "application/json",
+            KN_SV(
+                "{\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\",\"message\":\"manifest unknown\"}]}"));
 }
 
-// -- the frame of a test -----------------------------------------------------------------------------
+// -- the frame of a test ----------------------------------------------------------------------
 
 struct bench {
     char dir[64], registries[96];
@@ -219,7 +231,8 @@ static void end(struct bench *b)
     ktest_ok(kn_dir_remove(b->dir));
 }
 
-__attribute__((format(printf, 2, 3))) static void write_registries(struct bench *b, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void write_registries(struct bench *b,
+                                                                   const char *format, ...)
 {
     struct kn_buf text = KN_BUF(4096);
     va_list args;
@@ -252,7 +265,7 @@ static void expect_image(struct bench *b, const char *name)
     kn_arena_free(a);
 }
 
-// -- tests -------------------------------------------------------------------------------------------
+// -- tests ------------------------------------------------------------------------------------
 
 KTEST(brings_the_image_of_this_platform_from_an_index)
 {
@@ -293,9 +306,8 @@ KTEST(goes_on_after_a_restart_and_mends_what_was_damaged)
         size_t len = lens[i % KN_ARRAY_LEN(lens)];
         begin(&b);
         ktest_ok(kn_blob_resume(b.images, b.image.layer_digest, &blob, &have));
-        struct kn_sv old = damaged || len > LAYER
-                               ? kn_arena_printf(b.image.a, "%0*d", (int)len, 0)
-                               : kn_sv_first(b.image.layer, len);
+        struct kn_sv old = damaged || len > LAYER ? kn_arena_printf(b.image.a, "%0*d", (int)len, 0)
+                                                  : kn_sv_first(b.image.layer, len);
         ktest_ok(kn_blob_add(blob, old));
         kn_blob_free(blob, true);
         ktest_ok(pull(&b, b.name, NULL));
@@ -322,7 +334,8 @@ KTEST(fetches_a_token_with_the_right_credentials)
     char auths[400];
     begin(&b);
     b.fake.bearer = b.fake.redirects = true;
-    ktest_fails(pull(&b, b.name, NULL), FORBIDDEN, "failed to fetch oauth token: unexpected status: 401");
+    ktest_fails(pull(&b, b.name, NULL), FORBIDDEN,
+                "failed to fetch oauth token: unexpected status: 401");
     // the more particular entry is tried first, is wrong, and the other one is taken
     snprintf(auths, sizeof auths,
              "{\"auths\":{\"127.0.0.1:%u\":{\"username\":\"u\",\"password\":\"secret\"},"
@@ -341,7 +354,8 @@ KTEST(asks_mirrors_first_and_the_registry_after_them)
     struct bench b;
     begin(&b);
     // a name that cannot be reached is served by the mirror
-    write_registries(&b, "mirrors:\n  registry.invalid:\n    endpoint: ['http://127.0.0.1:%u/v2/']\n",
+    write_registries(&b,
+                     "mirrors:\n  registry.invalid:\n    endpoint: ['http://127.0.0.1:%u/v2/']\n",
                      b.fake.port);
     ktest_ok(pull(&b, "registry.invalid/team/app", NULL));
     expect_image(&b, "registry.invalid/team/app");
@@ -364,20 +378,22 @@ KTEST(says_what_went_wrong_as_people_know_it)
     char name[160], text[400];
     begin(&b);
     snprintf(name, sizeof name, "%s:nope", b.name);
-    snprintf(text, sizeof text,
-             "failed to pull and unpack image \"%s:nope\": failed to resolve reference \"%s:nope\": "
-             "127.0.0.1:%u/team/app: not found",
-             b.name, b.name, b.fake.port);
+    snprintf(
+        text, sizeof text,
+        "failed to pull and unpack image \"%s:nope\": failed to resolve reference \"%s:nope\": "
+        "127.0.0.1:%u/team/app: not found",
+        b.name, b.name, b.fake.port);
     ktest_fails(pull(&b, name, NULL), NOT_FOUND, text);
     ktest_fails(pull(&b, "127.0.0.1:1/x", NULL), UNAVAILABLE,
                 "failed to do request: Get \"http://127.0.0.1:1/v2/x/manifests/latest\"");
     ktest_fails(pull(&b, "A b", NULL), INVALID, "invalid reference format");
     b.fake.busy = true;
-    ktest_fails(pull(&b, b.name, NULL), TOO_MANY, "429 Too Many Requests: server message: TOOMANYREQUESTS: slow down");
+    ktest_fails(pull(&b, b.name, NULL), TOO_MANY,
+                "429 Too Many Requests: server message: TOOMANYREQUESTS: slow down");
     end(&b);
 }
 
-// -- Debian's registry -------------------------------------------------------------------------------
+// -- Debian's registry ------------------------------------------------------------------------
 
 struct real {
     pid_t pid;
@@ -394,10 +410,12 @@ static bool start_real(struct bench *b, bool password, struct real *ret)
         return false;
     }
     snprintf(users, sizeof users, "%s/htpasswd", b->dir);
-    ktest_ok(kn_file_write(users, KN_SV("u:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"), 0600,
-                           false)); // "secret"
+    ktest_ok(kn_file_write(
+        users, KN_SV("u:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"), 0600,
+        false)); // "secret"
     snprintf(config, sizeof config,
-             "version: 0.1\nlog: {level: info, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s/registry}}\n"
+             "version: 0.1\nlog: {level: info, accesslog: {disabled: true}}\nstorage: {filesystem: "
+             "{rootdirectory: %s/registry}}\n"
              "http: {addr: '127.0.0.1:0'}\n%s%s%s",
              b->dir, password ? "auth: {htpasswd: {realm: test, path: " : "", password ? users : "",
              password ? "}}\n" : "");
@@ -439,21 +457,25 @@ static void put(struct kn_http_client *c, struct kn_arena *a, const char *method
 {
     struct kn_http_header headers[] = {{KN_SV("Authorization"), KN_SV("Basic dTpzZWNyZXQ=")},
                                        {KN_SV("Content-Type"), kn_sv_c(type)}};
-    struct kn_http_client_req req = {.method = method, .url = kn_sv_c(url), .headers = headers, .headers_len = 2,
-                                     .body = body, .deadline = kn_mono() + DEADLINE};
+    struct kn_http_client_req req = {.method = method,
+                                     .url = kn_sv_c(url),
+                                     .headers = headers,
+                                     .headers_len = 2,
+                                     .body = body,
+                                     .deadline = kn_mono() + DEADLINE};
     ktest_ok(kn_http_call(c, &req, 1 << 20, a, ret));
     ktest_eq_int(ret->status, want);
 }
 
-static void push_blob(struct kn_http_client *c, struct kn_arena *a, unsigned port, struct kn_sv bytes,
-                      struct kn_sv digest)
+static void push_blob(struct kn_http_client *c, struct kn_arena *a, unsigned port,
+                      struct kn_sv bytes, struct kn_sv digest)
 {
     char url[700];
     struct kn_http_client_resp resp = {0};
     snprintf(url, sizeof url, "http://127.0.0.1:%u/v2/team/app/blobs/uploads/", port);
     put(c, a, "POST", url, "application/octet-stream", KN_SV_NULL, 202, &resp);
-    snprintf(url, sizeof url, "%.*s&digest=%.*s", KN_SV_ARG(kn_http_client_resp_get(&resp, "Location")),
-             KN_SV_ARG(digest));
+    snprintf(url, sizeof url, "%.*s&digest=%.*s",
+             KN_SV_ARG(kn_http_client_resp_get(&resp, "Location")), KN_SV_ARG(digest));
     put(c, a, "PUT", url, "application/octet-stream", bytes, 201, &resp);
 }
 
@@ -467,7 +489,8 @@ static void push(struct bench *b, unsigned port)
     push_blob(c, a, port, b->image.config, b->image.config_digest);
     push_blob(c, a, port, b->image.layer, b->image.layer_digest);
     snprintf(url, sizeof url, "http://127.0.0.1:%u/v2/team/app/manifests/1.0", port);
-    put(c, a, "PUT", url, "application/vnd.docker.distribution.manifest.v2+json", b->image.manifest, 201, &resp);
+    put(c, a, "PUT", url, "application/vnd.docker.distribution.manifest.v2+json", b->image.manifest,
+        201, &resp);
     kn_http_client_free(c);
     kn_arena_free(a);
 }
@@ -500,9 +523,11 @@ KTEST(pulls_from_debians_registry_with_a_password)
         push(&b, r.port);
         snprintf(name, sizeof name, "127.0.0.1:%u/team/app:1.0", r.port);
         ktest_fails(pull(&b, name, NULL), FORBIDDEN, "pull access denied");
-        snprintf(auths, sizeof auths, "{\"auths\":{\"http://127.0.0.1:%u/v1/\":{\"auth\":\"dTp3cm9uZw==\"}}}", r.port);
+        snprintf(auths, sizeof auths,
+                 "{\"auths\":{\"http://127.0.0.1:%u/v1/\":{\"auth\":\"dTp3cm9uZw==\"}}}", r.port);
         ktest_fails(pull(&b, name, auths), FORBIDDEN, "UNAUTHORIZED: authentication required");
-        snprintf(auths, sizeof auths, "{\"auths\":{\"http://127.0.0.1:%u/v1/\":{\"auth\":\"dTpzZWNyZXQ=\"}}}", r.port);
+        snprintf(auths, sizeof auths,
+                 "{\"auths\":{\"http://127.0.0.1:%u/v1/\":{\"auth\":\"dTpzZWNyZXQ=\"}}}", r.port);
         ktest_ok(pull(&b, name, auths));
         expect_image(&b, name);
         stop_real(&r);
@@ -510,7 +535,7 @@ KTEST(pulls_from_debians_registry_with_a_password)
     end(&b);
 }
 
-// -- text --------------------------------------------------------------------------------------------
+// -- text -------------------------------------------------------------------------------------
 
 KTEST(finds_the_credentials_of_a_registry)
 {
@@ -536,7 +561,8 @@ KTEST(finds_the_credentials_of_a_registry)
         struct credentials c = {0};
         struct kn_sv json = kn_arena_printf(a, "{\"%s\":{\"auth\":\"dTpw\"}}", samples[i].key);
         struct kn_pull_secret secret = {json, true};
-        ktest_ok(kn_credentials_add(&c, &secret, kn_sv_c(samples[i].host), kn_sv_c(samples[i].repository), a));
+        ktest_ok(kn_credentials_add(&c, &secret, kn_sv_c(samples[i].host),
+                                    kn_sv_c(samples[i].repository), a));
         if (c.len != samples[i].fits)
             print_error("%s for %s/%s\n", samples[i].key, samples[i].host, samples[i].repository);
         ktest_true(c.len == samples[i].fits);
@@ -554,7 +580,8 @@ KTEST(reads_challenges)
         bool known, bearer;
         const char *realm, *service, *scope;
     } samples[] = {
-        {"Bearer realm=\"https://a/t\",service=\"s\",scope=\"x:y:pull\"", true, true, "https://a/t", "s", "x:y:pull"},
+        {"Bearer realm=\"https://a/t\",service=\"s\",scope=\"x:y:pull\"", true, true, "https://a/t",
+         "s", "x:y:pull"},
         {"bearer realm=https://a/t , service = s", true, true, "https://a/t", "", ""},
         {"Basic realm=\"R \\\"q\\\"\"", true, false, "R \"q\"", "", ""},
         {"Negotiate, Basic realm=\"r\"", true, false, "r", "", ""},
@@ -581,10 +608,13 @@ KTEST(reads_challenges)
     }
 }
 
-KTEST_MAIN(KTEST_CASE(brings_the_image_of_this_platform_from_an_index), KTEST_CASE(goes_on_where_a_connection_broke),
+KTEST_MAIN(KTEST_CASE(brings_the_image_of_this_platform_from_an_index),
+           KTEST_CASE(goes_on_where_a_connection_broke),
            KTEST_CASE(goes_on_after_a_restart_and_mends_what_was_damaged),
-           KTEST_CASE(takes_no_bytes_with_another_digest), KTEST_CASE(fetches_a_token_with_the_right_credentials),
+           KTEST_CASE(takes_no_bytes_with_another_digest),
+           KTEST_CASE(fetches_a_token_with_the_right_credentials),
            KTEST_CASE(asks_mirrors_first_and_the_registry_after_them),
-           KTEST_CASE(says_what_went_wrong_as_people_know_it), KTEST_CASE(pulls_from_debians_registry),
+           KTEST_CASE(says_what_went_wrong_as_people_know_it),
+           KTEST_CASE(pulls_from_debians_registry),
            KTEST_CASE(pulls_from_debians_registry_with_a_password),
            KTEST_CASE(finds_the_credentials_of_a_registry), KTEST_CASE(reads_challenges))
