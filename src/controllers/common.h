@@ -4,6 +4,7 @@
 #include "client/client.h"
 #include "client/controller.h"
 #include "client/events.h"
+#include "client/fan.h"
 #include "codec/json.h"
 #include "meta/selector.h"
 
@@ -13,6 +14,7 @@ struct kn_env {
     struct kn_client *second; // of a second account, for a controller that writes as two; or NULL
     struct kn_client *reader; // fills caches: may read everything
     struct kn_recorder *recorder;
+    struct kn_fan *fan; // for many writes at once; shared
     struct kn_sv ca_pem;
     int64_t deadline; // for filling caches
 };

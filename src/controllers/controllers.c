@@ -2,6 +2,7 @@
 
 #include "controllers/common.h"
 
+#define FAN 16 // writes at once, at most, of all controllers together
 #define FILL_PATIENCE (60 * KN_SECOND)
 
 // One row a controller: the account that it writes as.
@@ -26,6 +27,7 @@ static const struct row {
 
 struct kn_controllers {
     struct kn_client *reader;
+    struct kn_fan *fan;
     char *ca_pem;
     struct kn_env envs[COUNT];
     struct kn_controller *controllers[COUNT];
@@ -36,6 +38,7 @@ static struct kn_status start_row(struct kn_controllers *c, size_t i,
 {
     struct kn_env *env = &c->envs[i];
     env->reader = c->reader;
+    env->fan = c->fan;
     env->ca_pem = kn_sv_c(c->ca_pem);
     env->deadline = kn_mono() + FILL_PATIENCE;
     KN_TRY(config->open(config->arg, rows[i].account, &env->client));
@@ -50,6 +53,7 @@ struct kn_status kn_controllers_start(const struct kn_controllers_config *config
 {
     struct kn_controllers *c = KN_NEW(struct kn_controllers);
     c->ca_pem = kn_sv_dup(config->ca_pem);
+    c->fan = kn_fan_new(FAN);
     struct kn_status s = config->open(config->arg, NULL, &c->reader);
     for (size_t i = 0; i < COUNT && kn_ok(s); i++)
         s = kn_wrap(start_row(c, i, config), "start the %s", rows[i].account);
@@ -68,6 +72,7 @@ void kn_controllers_stop(struct kn_controllers *c)
     for (size_t i = 0; i < COUNT; i++)
         if (c->controllers[i])
             kn_controller_stop(c->controllers[i]);
+    kn_fan_free(c->fan);
     for (size_t i = 0; i < COUNT; i++) {
         if (c->envs[i].recorder)
             kn_recorder_stop(c->envs[i].recorder);

@@ -1,4 +1,5 @@
 // A namespace that is being deleted is emptied, pods first, and then let go.
+#include "base/thread.h"
 #include "controllers/common.h"
 
 struct ctx;
@@ -42,30 +43,46 @@ static void note_finalizers(struct work *w, const kn_objs *objs)
                     KN_SV_ARG(name), held);
 }
 
+struct emptying {
+    struct work *w;
+    const struct kn_resource *resource;
+    kn_objs objs;
+    pthread_mutex_t lock; // of w->failures
+};
+
+static void delete_one(void *ctx, size_t i)
+{
+    struct emptying *e = ctx;
+    const struct kn_obj *o = e->objs.ptr[i];
+    struct kn_delete_options options = {.uid = o->uid, .grace_seconds = -1, .propagation = "Background"};
+    if (o->deleting)
+        return;
+    struct kn_status s = kn_client_delete(e->w->c->env->client, e->resource, o->ns, o->name, &options);
+    if (!kn_ok(s) && s.code != KN_NOT_FOUND) { // whatever it is, it is tried again
+        KN_LOCKED(&e->lock)
+        kn_buf_addf(&e->w->failures, "%sunexpected error deleting %.*s: %s", e->w->failures.len ? ", " : "",
+                    KN_SV_ARG(e->resource->plural), kn_status_text(&s));
+    }
+    kn_status_done(&s);
+}
+
 // Deletes what is there of one resource. Returns how many objects remain.
 static size_t empty_out(struct work *w, const struct content *k)
 {
-    kn_objs objs = {0};
     const struct kn_resource *r = k->resource;
-    kn_cache_list(k->cache, w->ns->name, KN_SV_NULL, KN_SV_NULL, kn_objs_collect, &objs);
-    for (size_t i = 0; i < objs.len; i++) {
-        if (objs.ptr[i]->deleting)
-            continue;
-        struct kn_delete_options o = {.uid = objs.ptr[i]->uid, .grace_seconds = -1, .propagation = "Background"};
-        struct kn_status s = kn_client_delete(w->c->env->client, r, w->ns->name, objs.ptr[i]->name, &o);
-        if (!kn_ok(s) && s.code != KN_NOT_FOUND) // whatever it is, it is tried again
-            kn_buf_addf(&w->failures, "%sunexpected error deleting %.*s: %s", w->failures.len ? ", " : "",
-                        KN_SV_ARG(r->plural), kn_status_text(&s));
-        kn_status_done(&s);
-    }
-    kn_objs_done(&objs);
-    kn_cache_list(k->cache, w->ns->name, KN_SV_NULL, KN_SV_NULL, kn_objs_collect, &objs);
-    size_t left = objs.len;
+    struct emptying e = {.w = w, .resource = r};
+    pthread_mutex_init(&e.lock, NULL);
+    kn_cache_list(k->cache, w->ns->name, KN_SV_NULL, KN_SV_NULL, kn_objs_collect, &e.objs);
+    kn_fan_run(w->c->env->fan, e.objs.len, delete_one, &e);
+    kn_objs_done(&e.objs);
+    kn_cache_list(k->cache, w->ns->name, KN_SV_NULL, KN_SV_NULL, kn_objs_collect, &e.objs);
+    size_t left = e.objs.len;
     if (left)
         kn_buf_addf(&w->remaining, "%s%.*s%s%.*s has %zu resource instances", w->remaining.len ? ", " : "",
                     KN_SV_ARG(r->plural), r->group.len ? "." : "", KN_SV_ARG(r->group), left);
-    note_finalizers(w, &objs);
-    kn_objs_done(&objs);
+    note_finalizers(w, &e.objs);
+    kn_objs_done(&e.objs);
+    pthread_mutex_destroy(&e.lock);
     return left;
 }
 

@@ -105,22 +105,36 @@ static struct kn_json *new_pod(struct work *w)
     return pod;
 }
 
+struct creation {
+    struct work *w;
+    const struct kn_json *pod;
+    const struct kn_obj **made; // by index; NULL where it failed
+};
+
+static struct kn_status create_pod(void *ctx, size_t i)
+{
+    struct creation *c = ctx;
+    struct kn_env *env = c->w->c->env;
+    struct kn_status s = kn_client_create(env->client, kn_core("pods"), c->w->set->ns, KN_SV_NULL, NULL,
+                                          c->pod, &c->made[i]);
+    if (kn_ok(s))
+        kn_event(env->recorder, c->w->set, "Normal", "SuccessfulCreate", "Created pod: %.*s",
+                 KN_SV_ARG(c->made[i]->name));
+    return s;
+}
+
 static void create_pods(struct work *w, int64_t count)
 {
-    struct kn_json *pod = new_pod(w);
-    for (int64_t i = 0; i < count && kn_ok(w->status); i++) {
-        const struct kn_obj *made = NULL;
-        w->status = kn_client_create(w->c->env->client, kn_core("pods"), w->set->ns, KN_SV_NULL, NULL,
-                                     pod, &made);
-        if (!kn_ok(w->status)) {
-            kn_event(w->c->env->recorder, w->set, "Warning", "FailedCreate", "Error creating: %s",
-                     kn_status_text(&w->status));
-            return;
-        }
-        kn_event(w->c->env->recorder, w->set, "Normal", "SuccessfulCreate", "Created pod: %.*s",
-                 KN_SV_ARG(made->name));
-        KN_VEC_PUSH(&w->pods, made);
-    }
+    struct creation c = {.w = w, .pod = new_pod(w), .made = kn_calloc((size_t)count, sizeof *c.made)};
+    size_t called;
+    w->status = kn_fan_slow_start(w->c->env->fan, (size_t)count, create_pod, &c, &called);
+    for (size_t i = 0; i < called; i++)
+        if (c.made[i])
+            KN_VEC_PUSH(&w->pods, c.made[i]);
+    free(c.made);
+    if (!kn_ok(w->status))
+        kn_event(w->c->env->recorder, w->set, "Warning", "FailedCreate", "Error creating: %s",
+                 kn_status_text(&w->status));
 }
 
 // -- fewer -----------------------------------------------------------------------------------------
@@ -172,24 +186,29 @@ static int by_uselessness(const void *a, const void *b)
     return kn_sv_cmp(p->name, q->name);
 }
 
+static struct kn_status delete_pod(void *ctx, size_t i)
+{
+    struct work *w = ctx;
+    const struct kn_obj *pod = w->pods.ptr[i];
+    struct kn_delete_options o = {.uid = pod->uid, .grace_seconds = -1};
+    struct kn_status s = kn_client_delete(w->c->env->client, kn_core("pods"), pod->ns, pod->name, &o);
+    if (kn_ok(s))
+        kn_event(w->c->env->recorder, w->set, "Normal", "SuccessfulDelete", "Deleted pod: %.*s",
+                 KN_SV_ARG(pod->name));
+    else if (s.code == KN_NOT_FOUND || s.code == KN_CONFLICT)
+        kn_status_done(&s); // gone already
+    return s;
+}
+
 static void delete_pods(struct work *w, int64_t count)
 {
+    size_t called;
     qsort(w->pods.ptr, w->pods.len, sizeof w->pods.ptr[0], by_uselessness);
-    for (int64_t i = 0; i < count; i++) {
-        const struct kn_obj *pod = w->pods.ptr[i];
-        struct kn_delete_options o = {.uid = pod->uid, .grace_seconds = -1};
-        struct kn_status s = kn_client_delete(w->c->env->client, kn_core("pods"), pod->ns, pod->name, &o);
-        if (s.code == KN_NOT_FOUND || s.code == KN_CONFLICT)
-            kn_status_done(&s); // gone already
-        else if (kn_ok(s))
-            kn_event(w->c->env->recorder, w->set, "Normal", "SuccessfulDelete", "Deleted pod: %.*s",
-                     KN_SV_ARG(pod->name));
-        if (!kn_ok(s)) {
-            kn_event(w->c->env->recorder, w->set, "Warning", "FailedDelete", "Error deleting: %s",
-                     kn_status_text(&s));
-            w->status = s;
-            return;
-        }
+    w->status = kn_fan_slow_start(w->c->env->fan, (size_t)count, delete_pod, w, &called);
+    if (!kn_ok(w->status)) {
+        kn_event(w->c->env->recorder, w->set, "Warning", "FailedDelete", "Error deleting: %s",
+                 kn_status_text(&w->status));
+        return; // how many are left the cache will tell
     }
     for (int64_t i = 0; i < count; i++)
         kn_obj_unref(w->pods.ptr[i]);
