@@ -17,6 +17,7 @@
 #define GATEWAY 0xa9fe0101u // 169.254.1.1
 #define MESSAGE_MAX 8192
 #define DEFAULT_MTU 1500
+#define LINK_PATIENCE (10 * KN_SECOND)
 
 static const uint8_t gateway_mac[6] = {0xee, 0xee, 0xee, 0xee, 0xee, 0xee};
 
@@ -85,8 +86,8 @@ static void close_job(struct job *j)
 static struct kn_status make_veth(struct job *j)
 {
     struct kn_nl_msg m = KN_NL_MSG(MESSAGE_MAX);
-    struct ifinfomsg i = {.ifi_flags = IFF_UP, .ifi_change = IFF_UP};
-    struct ifinfomsg peer = {0}; // not up: the kernel refuses that while the pair is being made
+    struct ifinfomsg i = {0};    // brought up after the pod's end, which can then be waited for alone
+    struct ifinfomsg peer = {0}; // the kernel refuses IFF_UP here
     kn_nl_begin(&m, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &i, sizeof i);
     kn_nl_put_str(&m, IFLA_IFNAME, kn_sv_c(j->link));
     kn_nl_put(&m, IFLA_ADDRESS, gateway_mac, sizeof gateway_mac);
@@ -311,6 +312,7 @@ static struct kn_status ensure(struct kn_pod_nets *n, const struct kn_pod_net *p
     KN_TRY(ensure_veth(j, &host, &eth0));
     KN_TRY(furnish_pod(j, &eth0));
     KN_TRY(furnish_host(j, &host));
+    KN_TRY(kn_link_wait(j->netns, "eth0", kn_mono() + LINK_PATIENCE));
     return n->sink.set ? n->sink.set(n->sink.arg, &j->lease) : KN_STATUS_OK;
 }
 

@@ -1,8 +1,11 @@
 #include "network/rtnl.h"
 
 #include <linux/rtnetlink.h>
+#include <poll.h>
 
 #define MESSAGE_MAX 4096
+#define IF_OPER_UNKNOWN 0 // of linux/if.h, which does not go together with net/if.h
+#define IF_OPER_UP 6
 
 static uint32_t be(uint32_t v)
 {
@@ -31,6 +34,8 @@ static struct kn_status see_link(void *arg, uint16_t type, struct kn_sv payload)
     l.mtu = kn_nl_attr_u32(kn_nl_attr_get(attrs, IFLA_MTU));
     l.peer = (int)kn_nl_attr_u32(kn_nl_attr_get(attrs, IFLA_LINK));
     snprintf(l.name, sizeof l.name, "%.*s", KN_SV_ARG(kn_nl_attr_str(kn_nl_attr_get(attrs, IFLA_IFNAME))));
+    struct kn_sv state = kn_nl_attr_get(attrs, IFLA_OPERSTATE);
+    l.ready = state.len == 1 && (state.ptr[0] == IF_OPER_UP || (state.ptr[0] == IF_OPER_UNKNOWN && (i.ifi_flags & IFF_UP)));
     struct kn_sv info = kn_nl_attr_get(attrs, IFLA_LINKINFO);
     l.is_veth = kn_sv_is(kn_nl_attr_str(kn_nl_attr_get(info, IFLA_INFO_KIND)), "veth");
     return v->each(v->arg, &l);
@@ -78,6 +83,42 @@ struct kn_status kn_link_each(struct kn_nl *nl,
     kn_nl_end(&m);
     struct kn_status s = kn_nl_dump(nl, &m, "list the links", see_link, &v);
     kn_nl_msg_done(&m);
+    return s;
+}
+
+static void ignore(void *arg, uint16_t type, struct kn_sv payload)
+{
+    (void)arg, (void)type, (void)payload;
+}
+
+static struct kn_status wait_on(struct kn_nl *ask, struct kn_nl *news, const char *name, int64_t deadline)
+{
+    struct kn_link link;
+    // subscribed first, so that nothing happens between a look and a wait unseen
+    KN_TRY(kn_nl_subscribe(news, RTNLGRP_LINK));
+    for (;;) {
+        KN_TRY(kn_link_get(ask, name, &link));
+        int64_t left = deadline - kn_mono();
+        if (link.ready)
+            return KN_STATUS_OK;
+        if (left <= 0)
+            return kn_error(KN_TIMEOUT, "the link %s is not ready", name);
+        struct pollfd p = {.fd = news->fd, .events = POLLIN};
+        (void)poll(&p, 1, (int)(left / KN_MILLI) + 1);
+        KN_IGNORE(kn_nl_receive(news, ignore, NULL)); // lost news: the link is looked at anyway
+    }
+}
+
+struct kn_status kn_link_wait(int netns, const char *name, int64_t deadline)
+{
+    struct kn_nl ask, news;
+    KN_TRY(kn_nl_open(NETLINK_ROUTE, netns, &ask));
+    struct kn_status s = kn_nl_open(NETLINK_ROUTE, netns, &news);
+    if (kn_ok(s)) {
+        s = wait_on(&ask, &news, name, deadline);
+        kn_nl_close(&news);
+    }
+    kn_nl_close(&ask);
     return s;
 }
 

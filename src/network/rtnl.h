@@ -3,6 +3,7 @@
 #pragma once
 #include <net/if.h>
 
+#include "base/clock.h"
 #include "wire/netlink.h"
 
 // Marks the routes that are ours (rtm_protocol), so that a reset finds them.
@@ -13,6 +14,7 @@ struct kn_link {
     uint32_t mtu;
     uint8_t mac[6];
     bool is_veth;
+    bool ready; // packets are sent: see kn_link_wait
     char name[IFNAMSIZ];
 };
 
@@ -22,6 +24,10 @@ struct kn_status kn_link_get_at(struct kn_nl *nl, int index, struct kn_link *ret
 struct kn_status kn_link_each(struct kn_nl *nl,
                               struct kn_status (*each)(void *arg, const struct kn_link *link),
                               void *arg);
+// A link that was just brought up drops what is sent for as long as the kernel takes to notice its
+// carrier (in the background: a millisecond, more under load). Waits for that; netns -1: our own.
+// KN_TIMEOUT.
+struct kn_status kn_link_wait(int netns, const char *name, int64_t deadline);
 // Waits for the kernel to take it down, tens of milliseconds. A missing link is fine.
 struct kn_status kn_link_remove(struct kn_nl *nl, int index);
 // The link of the default route with the smallest metric. KN_NOT_FOUND: there is none.

@@ -9,6 +9,7 @@
 #include "network/service_books.h"
 #include "network/service_frame.h"
 #include "network/service_view.h"
+#include "network/slice.h"
 #include "network/sysctl.h"
 
 #define CHECK_EVERY (30 * KN_SECOND) // whether the table is still there
@@ -74,15 +75,6 @@ static void on_slice(void *arg, enum kn_event_type type, const struct kn_obj *ob
         add_dirty(arg, obj->ns, now);
     if (before.len && !kn_sv_eq(before, now))
         add_dirty(arg, old->ns, before);
-}
-
-static void emit_service(const struct kn_obj *slice, kn_index_emit *emit, void *ctx)
-{
-    char key[OWNER_TEXT];
-    struct kn_sv name = kn_slice_service(slice);
-    int len = snprintf(key, sizeof key, "%.*s/%.*s", KN_SV_ARG(slice->ns), KN_SV_ARG(name));
-    if (name.len && (size_t)len < sizeof key)
-        emit(ctx, kn_sv(key, (size_t)len));
 }
 
 // -- reading the kernel ----------------------------------------------------------------------
@@ -276,31 +268,20 @@ static uint32_t number(void *ctx, struct kn_sv port, const struct kn_nft_elem *v
     return kn_books_number(c->books, c->owner, port, vip);
 }
 
-struct slices {
-    KN_VEC(const struct kn_obj *) list;
-};
-
-static bool take_slice(void *arg, const struct kn_obj *slice)
-{
-    struct slices *out = arg;
-    KN_VEC_PUSH(&out->list, kn_obj_ref(slice));
-    return true;
-}
-
 static void update(struct kn_services *s, const char *key)
 {
     char name[OWNER_TEXT + 4];
     struct kn_sv rest = kn_sv_c(key), ns = kn_sv_cut(&rest, '/');
     struct kn_nft_elems elems = {0};
-    struct slices slices = {0};
+    struct kn_slices slices = {0};
     snprintf(name, sizeof name, "s/%s", key);
     const struct kn_obj *service = kn_cache_get(s->config.service_cache, ns, rest);
     struct kn_books_owner *o = service ? kn_books_owner(s->books, name) : kn_books_find(s->books, name);
     if (service) {
-        kn_cache_by_index(s->config.slice_cache, s->by_service, kn_sv_c(key), take_slice, &slices);
+        kn_slices_of(s->config.slice_cache, s->by_service, ns, rest, &slices);
         struct number_ctx ctx = {s->books, o};
-        struct kn_service_input in = {.service = service, .slices = slices.list.ptr, .slices_len = slices.list.len,
-                                      .node = kn_sv_c(s->node), .number = number, .ctx = &ctx};
+        struct kn_service_input in = {.service = service, .slices = slices.ptr, .slices_len = slices.len,
+                                      .node = kn_sv_c(s->node), .answered = s->config.dns, .number = number, .ctx = &ctx};
         kn_service_elems(&in, &elems);
     }
     if (o)
@@ -309,9 +290,7 @@ static void update(struct kn_services *s, const char *key)
         kn_warn("service %s: an address or port that it asks for belongs to another service", key);
     if (o && !service)
         kn_books_end(s->books, o);
-    for (size_t i = 0; i < slices.list.len; i++)
-        kn_obj_unref(slices.list.ptr[i]);
-    KN_VEC_DONE(&slices.list);
+    kn_slices_done(&slices);
     KN_VEC_DONE(&elems);
     kn_obj_unref(service);
 }
@@ -540,7 +519,7 @@ static struct kn_status start(struct kn_services *s)
     KN_TRY(kn_nft_open(&s->nl));
     KN_TRY(prepare_machine(s));
     KN_TRY(read_kernel(s));
-    s->by_service = kn_cache_add_index(s->config.slice_cache, emit_service);
+    s->by_service = kn_cache_add_index(s->config.slice_cache, kn_slice_by_service);
     kn_cache_subscribe(s->config.service_cache, on_service, s, true);
     kn_cache_subscribe(s->config.slice_cache, on_slice, s, true);
     struct kn_status st = kn_thread_start(&s->thread, "services", 0, run, s);

@@ -17,6 +17,7 @@ struct kn_services_config {
     const char *run_dir;          // <run_dir>/network/sysctl remembers changed settings
     struct kn_sv node;            // name of this node: whose endpoints are local
     uint32_t node_ip;             // source of the node's own calls to services; 0: the kernel's choice
+    uint32_t dns;                 // where this node answers for names (network/dns.h); 0: nowhere
     struct kn_net4 pods;          // of the whole cluster
     struct kn_net4 services;      // of the services' addresses
     struct kn_cache *service_cache, *slice_cache; // filled; they outlive kn_services_stop

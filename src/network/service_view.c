@@ -5,6 +5,7 @@
 #include "network/ip4.h"
 #include "network/lease.h"
 #include "network/service_frame.h"
+#include "network/slice.h"
 
 #define DEFAULT_STICKY 10800 // seconds
 
@@ -143,9 +144,9 @@ enum pass { READY, ENDING }; // ready ones; else those that still serve while th
 
 static bool takes_part(const struct kn_json *endpoint, enum pass pass)
 {
-    const struct kn_json *c = kn_json_get(endpoint, KN_K_conditions);
     if (pass == READY)
-        return kn_json_bool(kn_json_get(c, KN_K_ready), true);
+        return kn_endpoint_ready(endpoint);
+    const struct kn_json *c = kn_json_get(endpoint, KN_K_conditions);
     return kn_json_bool(kn_json_get(c, KN_K_serving), false) && kn_json_bool(kn_json_get(c, KN_K_terminating), false);
 }
 
@@ -255,6 +256,8 @@ static void add_addresses(struct work *w, uint8_t protocol, uint16_t port, bool 
 {
     for (size_t i = 0; i < w->addresses.len; i++) {
         const struct address *a = &w->addresses.ptr[i];
+        if (!any && port == 53 && a->ip == w->in->answered)
+            continue;
         if (!any) {
             add(w, kn_service_place(KN_NFT_REFUSED, a->ip, protocol, port));
             continue;
@@ -424,9 +427,4 @@ void kn_pod_elems(const struct kn_lease *lease, struct kn_nft_elems *ret)
         KN_VEC_PUSH(ret, e);
     }
     unique(ret);
-}
-
-struct kn_sv kn_slice_service(const struct kn_obj *slice)
-{
-    return kn_obj_label(slice, KN_SV("kubernetes.io/service-name"));
 }

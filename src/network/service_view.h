@@ -15,6 +15,7 @@ struct kn_service_input {
     const struct kn_obj *const *slices; // of this service
     size_t slices_len;
     struct kn_sv node; // our name: whose endpoints are local
+    uint32_t answered; // an address whose port 53 this node answers itself: never refused; or 0
     kn_service_number *number;
     void *ctx;
 };
@@ -34,5 +35,3 @@ void kn_pod_elems(const struct kn_lease *lease, struct kn_nft_elems *ret);
 // An element with the key (address), protocol, port; data empty. ip 0 for sets without an address.
 struct kn_nft_elem kn_service_place(enum kn_nft_set set, uint32_t ip, uint8_t protocol, uint16_t port);
 void kn_nft_elem_set_target(struct kn_nft_elem *e, uint32_t ip, uint16_t port);
-// The name of the service of a slice (label kubernetes.io/service-name), empty if it has none.
-struct kn_sv kn_slice_service(const struct kn_obj *slice);

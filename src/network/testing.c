@@ -15,7 +15,8 @@
 #include "base/thread.h"
 #include "network/rtnl.h"
 
-#define PATIENCE 1000 // ms
+#define PATIENCE 10000 // ms
+#define SILENCE 500    // ms
 
 static bool begun;
 static int home = -1;
@@ -191,7 +192,7 @@ static const char *words_of(int err)
                                                                                   : "timeout";
 }
 
-static int talk(int fd, bool udp, const struct sockaddr_in *to, char out[128])
+static int talk(int fd, bool udp, const struct sockaddr_in *to, int patience, char out[128])
 {
     struct pollfd p = {.fd = fd, .events = udp ? POLLIN : POLLOUT};
     size_t len = 0;
@@ -200,7 +201,7 @@ static int talk(int fd, bool udp, const struct sockaddr_in *to, char out[128])
     if (udp && send(fd, "?", 1, 0) < 0)
         return errno;
     for (;;) {
-        if (poll(&p, 1, PATIENCE) <= 0)
+        if (poll(&p, 1, patience) <= 0)
             return ETIMEDOUT;
         int err = 0;
         socklen_t size = sizeof err;
@@ -221,13 +222,26 @@ static int talk(int fd, bool udp, const struct sockaddr_in *to, char out[128])
     }
 }
 
-const char *kn_lab_ask(const struct kn_lab_ns *ns, bool udp, const char *ip, uint16_t port, char out[128])
+static int ask(const struct kn_lab_ns *ns, bool udp, const char *ip, uint16_t port, int patience, char out[128])
 {
     struct sockaddr_in to = address(ip, port);
     int fd = kn_lab_socket(ns, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK);
-    int err = talk(fd, udp, &to, out);
+    int err = talk(fd, udp, &to, patience, out);
     close(fd);
+    return err;
+}
+
+const char *kn_lab_ask(const struct kn_lab_ns *ns, bool udp, const char *ip, uint16_t port, char out[128])
+{
+    int err = ask(ns, udp, ip, port, PATIENCE, out);
     if (err)
         snprintf(out, 128, "%s", words_of(err));
     return out;
+}
+
+bool kn_lab_is_silent(const struct kn_lab_ns *ns, const char *ip, uint16_t port)
+{
+    char out[128];
+    int err = ask(ns, false, ip, port, SILENCE, out);
+    return err && strcmp(words_of(err), "refused") != 0;
 }

@@ -27,8 +27,10 @@ struct kn_lab_server *kn_lab_serve(const struct kn_lab_ns *ns, const char *name,
                                    uint16_t port);
 void kn_lab_server_stop(struct kn_lab_server *s);
 
-// Asks from a namespace (NULL: the machine); waits at most one second. The answer's text, or
+// Asks from a namespace (NULL: the machine); waits at most ten seconds. The answer's text, or
 // "refused", "unreachable", "timeout".
 const char *kn_lab_ask(const struct kn_lab_ns *ns, bool udp, const char *ip, uint16_t port, char out[128]);
+// Whether nobody answers a TCP connection within half a second.
+bool kn_lab_is_silent(const struct kn_lab_ns *ns, const char *ip, uint16_t port);
 // A socket made in the namespace.
 int kn_lab_socket(const struct kn_lab_ns *ns, int type);
