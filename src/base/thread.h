@@ -27,8 +27,8 @@ struct kn_queue {
     pthread_mutex_t lock;
     pthread_cond_t more;
     struct kn_list items;
-    size_t len;
-    bool closed;
+    _Atomic size_t len; // changed under the lock; may be read without it, as a hint
+    _Atomic bool closed;
 };
 
 void kn_queue_init(struct kn_queue *q);

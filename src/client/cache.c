@@ -178,6 +178,13 @@ static void announce(struct kn_cache *c, enum kn_event_type type, const struct k
         c->subscribers.ptr[i].handler(c->subscribers.ptr[i].arg, type, obj, old);
 }
 
+// Read without the lock too.
+static void raise_rev(struct kn_cache *c, int64_t rev)
+{
+    if (rev > c->rev)
+        __atomic_store_n(&c->rev, rev, __ATOMIC_RELEASE);
+}
+
 // Both: the caller holds `write`.
 static void put_locked(struct kn_cache *c, const struct kn_obj *obj)
 {
@@ -187,8 +194,7 @@ static void put_locked(struct kn_cache *c, const struct kn_obj *obj)
     if (old)
         index_obj(c, old, emit_remove);
     index_obj(c, obj, emit_add);
-    if (obj->rev > c->rev)
-        c->rev = obj->rev;
+    raise_rev(c, obj->rev);
     pthread_rwlock_unlock(&c->lock);
     announce(c, old ? KN_EVENT_MODIFIED : KN_EVENT_ADDED, obj, old);
     kn_obj_unref(old);
@@ -201,8 +207,7 @@ static void remove_locked(struct kn_cache *c, const struct kn_obj *last)
     const struct kn_obj *old = kn_tree_take(&c->objs, &key);
     if (old)
         index_obj(c, old, emit_remove);
-    if (last->rev > c->rev)
-        c->rev = last->rev;
+    raise_rev(c, last->rev);
     pthread_rwlock_unlock(&c->lock);
     if (old)
         announce(c, KN_EVENT_DELETED, last, old);
@@ -226,8 +231,7 @@ void kn_cache_set_rev(struct kn_cache *c, int64_t rev)
     KN_LOCKED(&c->write)
     {
         pthread_rwlock_wrlock(&c->lock);
-        if (rev > c->rev)
-            c->rev = rev;
+        raise_rev(c, rev);
         pthread_rwlock_unlock(&c->lock);
     }
 }
@@ -264,7 +268,7 @@ void kn_cache_replace(struct kn_cache *c, const struct kn_obj *const *objs, size
                 put_locked(c, objs[i]);
         }
         pthread_rwlock_wrlock(&c->lock);
-        c->rev = rev;
+        __atomic_store_n(&c->rev, rev, __ATOMIC_RELEASE); // of another history: it may be lower
         pthread_rwlock_unlock(&c->lock);
     }
     for (size_t i = 0; i < before.len; i++)
@@ -281,7 +285,11 @@ int64_t kn_cache_rev(const struct kn_cache *c)
 
 size_t kn_cache_len(const struct kn_cache *c)
 {
-    return c->objs.len;
+    pthread_rwlock_t *lock = (pthread_rwlock_t *)(uintptr_t)&c->lock;
+    pthread_rwlock_rdlock(lock);
+    size_t len = c->objs.len;
+    pthread_rwlock_unlock(lock);
+    return len;
 }
 
 const struct kn_obj *kn_cache_get(struct kn_cache *c, struct kn_sv ns, struct kn_sv name)

@@ -243,10 +243,10 @@ static void publish(struct kn_scheduler *s)
 static void *run(void *arg)
 {
     struct kn_scheduler *s = arg;
-    while (!__atomic_load_n(&s->inbox.closed, __ATOMIC_RELAXED)) {
+    while (!s->inbox.closed) {
         struct kn_list *l;
         // without its lock: what comes just now is seen in the next turn, or when there is nothing to do
-        while (__atomic_load_n(&s->inbox.len, __ATOMIC_RELAXED) && (l = kn_queue_take(&s->inbox, 0)))
+        while (s->inbox.len && (l = kn_queue_take(&s->inbox, 0)))
             handle(s, l);
         int64_t next = kn_sched_queue_tick(&s->state, kn_mono());
         struct kn_sched_pod *p = kn_sched_queue_take(&s->state);
