@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 
+#include "network/dns.h"
 #include "network/pod.h"
 #include "network/service.h"
 
@@ -11,6 +12,7 @@
 
 struct kn_wiring {
     struct kn_services *services;
+    struct kn_dns *dns;
     struct kn_pod_nets *nets;
     struct kn_pod_network adapter;
 };
@@ -43,13 +45,18 @@ static struct kn_status teardown(void *arg, const struct kn_pod_net_request *r)
     return kn_pod_nets_teardown(w->nets, &pod);
 }
 
+static uint32_t ip_of(const char *text)
+{
+    struct in_addr a;
+    return inet_pton(AF_INET, text, &a) == 1 ? ntohl(a.s_addr) : 0;
+}
+
 static struct kn_status start_services(const struct kn_site *s, struct kn_client *client,
                                        struct kn_net4 pods, struct kn_wiring *w)
 {
     struct kn_services_config c = {.run_dir = s->run, .node = kn_sv_c(s->node_name), .pods = pods};
-    struct in_addr own;
-    if (inet_pton(AF_INET, s->host_ip, &own) == 1)
-        c.node_ip = ntohl(own.s_addr);
+    c.node_ip = ip_of(s->host_ip);
+    c.dns = ip_of(s->cluster_dns);
     KN_TRY(kn_net4_parse(kn_sv_c(s->service_cidr), &c.services));
     int64_t deadline = kn_mono() + FILL_PATIENCE;
     const struct kn_resource *slices =
@@ -57,7 +64,16 @@ static struct kn_status start_services(const struct kn_site *s, struct kn_client
     const struct kn_resource *services = kn_resource_find(KN_SV(""), KN_SV("v1"), KN_SV("services"));
     KN_TRY(kn_client_cache(client, services, NULL, deadline, &c.service_cache));
     KN_TRY(kn_client_cache(client, slices, NULL, deadline, &c.slice_cache));
-    return kn_services_start(&c, &w->services);
+    KN_TRY(kn_services_start(&c, &w->services));
+    struct kn_dns_config d = {.domain = kn_sv_c(s->domain),
+                              .address = c.dns,
+                              .port = 53,
+                              .pods = pods,
+                              .services = c.services,
+                              .service_cache = c.service_cache,
+                              .slice_cache = c.slice_cache,
+                              .resolv_conf = "/etc/resolv.conf"};
+    return kn_wrap(kn_dns_start(&d, &w->dns), "the cluster's names");
 }
 
 struct kn_status kn_wiring_open(const struct kn_site *s, struct kn_client *client,
@@ -92,6 +108,8 @@ void kn_wiring_close(struct kn_wiring *w)
         return;
     if (w->nets)
         kn_pod_nets_close(w->nets);
+    if (w->dns)
+        kn_dns_stop(w->dns);
     if (w->services)
         kn_services_stop(w->services);
     free(w);
@@ -99,9 +117,14 @@ void kn_wiring_close(struct kn_wiring *w)
 
 struct kn_status kn_wiring_reset_network(const struct kn_site *s)
 {
-    struct kn_status first = kn_services_reset(), second = kn_pod_nets_reset(s->run);
-    if (kn_ok(first))
-        return second;
-    kn_status_done(&second);
+    struct kn_status all[] = {kn_services_reset(), kn_dns_reset(ip_of(s->cluster_dns)),
+                              kn_pod_nets_reset(s->run)};
+    struct kn_status first = KN_STATUS_OK; // all are tried; the first failure is told
+    for (size_t i = 0; i < KN_ARRAY_LEN(all); i++) {
+        if (kn_ok(first))
+            first = all[i];
+        else
+            kn_status_done(&all[i]);
+    }
     return first;
 }
