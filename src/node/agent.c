@@ -343,7 +343,7 @@ static void add_status(struct kn_agent *a, struct kn_buf *b, struct kn_sv since)
     kn_buf_addf(b, "\"nodeInfo\":{\"machineID\":\"%.*s\",\"systemUUID\":\"%.*s\",\"bootID\":\"%.*s\",\"kernelVersion\":\"%s\",\"osImage\":",
                 KN_SV_ARG(machine), KN_SV_ARG(machine), KN_SV_ARG(boot), u.release);
     kn_json_encode_str(b, os);
-    kn_buf_addf(b, ",\"containerRuntimeVersion\":\"%s://%s\",\"kubeletVersion\":\"v1.37.0\",\"kubeProxyVersion\":\"\","
+    kn_buf_addf(b, ",\"containerRuntimeVersion\":\"%s://%s\",\"kubeletVersion\":\"v1.37.2\",\"kubeProxyVersion\":\"\","
                    "\"operatingSystem\":\"linux\",\"architecture\":\"%s\"}}",
                 a->node.runtime->ops->name, a->node.runtime->version, kn_image_architecture());
 }
