@@ -1,5 +1,9 @@
 #include "cluster/kubeconfig.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -93,6 +97,34 @@ static struct kn_status load(struct kn_arena *a, const char *path, struct kn_jso
     return s;
 }
 
+// Who the file belongs to, and its mode: as it is, or for a new one as the folder around it, whose
+// owner is the person whose kubeconfig this is even where root writes it.
+static void owner_of(const char *path, struct stat *st)
+{
+    char folder[PATH_MAX];
+    if (stat(path, st) == 0)
+        return;
+    ptrdiff_t slash = kn_sv_rfind(kn_sv_c(path), '/');
+    snprintf(folder, sizeof folder, "%.*s", slash > 0 ? (int)slash : 1, slash > 0 ? path : slash ? "." : "/");
+    if (stat(folder, st) < 0)
+        *st = (struct stat){.st_uid = geteuid(), .st_gid = getegid()};
+    st->st_mode = 0600;
+}
+
+static struct kn_status write_as_owner(const char *path, struct kn_sv text)
+{
+    struct stat st;
+    char real[PATH_MAX];
+    // a link stays one: what it points at is written
+    if (realpath(path, real))
+        path = real;
+    owner_of(path, &st);
+    KN_TRY(kn_file_write(path, text, st.st_mode & 07777, true));
+    if (geteuid() == 0 && chown(path, st.st_uid, st.st_gid) < 0)
+        return kn_error_errno(errno, "give %s back to its owner", path);
+    return KN_STATUS_OK;
+}
+
 static struct kn_status save(const char *path, const struct kn_json *config)
 {
     struct kn_buf text = KN_BUF(FILE_MAX);
@@ -100,7 +132,9 @@ static struct kn_status save(const char *path, const struct kn_json *config)
     kn_buf_add_byte(&text, '\n');
     struct kn_status s = kn_buf_status(&text, "the kubeconfig");
     if (kn_ok(s))
-        s = kn_file_write(path, kn_buf_sv(&text), 0600, true);
+        s = write_as_owner(path, kn_buf_sv(&text));
+    if (text.ptr)
+        explicit_bzero(text.ptr, text.len);
     kn_buf_done(&text);
     return s;
 }
@@ -111,7 +145,17 @@ static struct kn_status make_folder_of(const char *path)
     if (slash <= 0)
         return KN_STATUS_OK;
     char *folder = kn_sv_dup(kn_sv(path, (size_t)slash));
+    struct stat st;
+    bool missing = stat(folder, &st) < 0;
     struct kn_status s = kn_dir_make(folder, 0750);
+    if (kn_ok(s) && missing && geteuid() == 0) {
+        // the folder around it is the person's
+        ptrdiff_t up = kn_sv_rfind(kn_sv(path, (size_t)slash), '/');
+        char *home = up > 0 ? kn_sv_dup(kn_sv(path, (size_t)up)) : NULL;
+        if (home && stat(home, &st) == 0 && chown(folder, st.st_uid, st.st_gid) < 0)
+            s = kn_error_errno(errno, "give %s to its owner", folder);
+        free(home);
+    }
     free(folder);
     return s;
 }
@@ -149,7 +193,8 @@ struct kn_status kn_kubeconfig_remove(const char *path, const char *name)
     if (kn_ok(s) && found) {
         if (kn_sv_is(kn_json_str(kn_json_get(config, KN_K_current_context)), name))
             kn_json_set_str(a, config, KN_K_current_context, KN_SV(""));
-        if (left)
+        struct stat st;
+        if (left || (lstat(path, &st) == 0 && S_ISLNK(st.st_mode)))
             s = save(path, config);
         else
             unlink(path);

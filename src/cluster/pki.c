@@ -26,15 +26,34 @@ static struct kn_status read_file(const char *folder, const char *name, const ch
     return kn_file_read(path, FILE_MAX, out);
 }
 
+static struct kn_status set_owner(const char *path, mode_t mode, uid_t uid, gid_t gid)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return kn_error_errno(errno, "look at %s", path);
+    if (geteuid() == 0 && (st.st_uid != uid || st.st_gid != gid) && chown(path, uid, gid) < 0)
+        return kn_error_errno(errno, "give %s to the server's user", path);
+    if ((st.st_mode & 07777) != mode && chmod(path, mode) < 0)
+        return kn_error_errno(errno, "set the mode of %s", path);
+    return KN_STATUS_OK;
+}
+
 static struct kn_status write_file(const char *folder, const char *name, const char *ending,
                                    struct kn_sv bytes, mode_t mode, uid_t uid, gid_t gid)
 {
     char path[4096];
     path_of(path, folder, name, ending);
     KN_TRY(kn_file_write(path, bytes, mode, true));
-    if (geteuid() == 0 && chown(path, uid, gid) < 0)
-        return kn_error_errno(errno, "give %s to the server's user", path);
-    return KN_STATUS_OK;
+    return set_owner(path, mode, uid, gid);
+}
+
+// What is there may have been written by somebody who was killed before it had its owner.
+static struct kn_status check_file(const char *folder, const char *name, const char *ending, mode_t mode,
+                                   uid_t uid, gid_t gid)
+{
+    char path[4096];
+    path_of(path, folder, name, ending);
+    return set_owner(path, mode, uid, gid);
 }
 
 struct kn_status kn_pki_load_key(const char *folder, const char *name, struct kn_key **ret)
@@ -105,12 +124,24 @@ static struct kn_status save_cert(const char *folder, const char *name, const st
 struct authority {
     struct kn_cert *cert;
     struct kn_key *key;
-    bool fresh; // everything that an older one signed is worthless
 };
+
+static struct kn_time now_of(const struct kn_pki *p)
+{
+    return p->now.ns ? p->now : kn_now();
+}
+
+static bool is_pair(const struct kn_cert *cert, const struct kn_key *key)
+{
+    struct kn_key *own = kn_cert_key(cert);
+    bool same = own && kn_key_same_public(own, key);
+    kn_key_free(own);
+    return same;
+}
 
 static struct kn_status make_authority(const struct kn_pki *p, struct authority *a)
 {
-    struct kn_time now = kn_now();
+    struct kn_time now = now_of(p);
     struct kn_cert_info info = {.cn = KN_SV("knarr"),
                                 .usage = KN_CERT_CA,
                                 .not_before = {now.ns - 3600 * KN_SECOND},
@@ -130,25 +161,31 @@ static bool is_missing(struct kn_status *s)
     return missing;
 }
 
-// An authority that ends within two years is made anew with the same key, so that what it has signed
-// still verifies; the files are never silently replaced by another authority.
+// The files are never silently replaced by another authority. The key is written before the
+// certificate, so a key alone is what a kill leaves behind; a certificate alone is a loss.
 static struct kn_status open_authority(const struct kn_pki *p, struct authority *a)
 {
     struct kn_certs certs = {0};
-    struct kn_status s = kn_pki_load_key(p->root_folder, "ca", &a->key);
-    if (is_missing(&s)) {
-        a->fresh = true;
-        return make_authority(p, a);
+    struct kn_status s = kn_pki_load_certs(p->root_folder, "ca", &certs);
+    bool has_cert = !is_missing(&s);
+    KN_TRY(s);
+    s = kn_pki_load_key(p->root_folder, "ca", &a->key);
+    if (has_cert) {
+        a->cert = kn_cert_ref(certs.ptr[0]);
+        kn_certs_done(&certs);
     }
+    bool has_key = !is_missing(&s);
     KN_TRY(s);
-    s = kn_pki_load_certs(p->root_folder, "ca", &certs);
-    if (is_missing(&s))
-        return make_authority(p, a);
-    KN_TRY(s);
-    a->cert = kn_cert_ref(certs.ptr[0]);
-    kn_certs_done(&certs);
-    if (kn_cert_info(a->cert)->not_after.ns > kn_now().ns + 2 * YEAR)
-        return KN_STATUS_OK;
+    if (has_cert && !has_key)
+        return kn_error(KN_CONFLICT, "%s/ca.crt is there and its key, ca.key, is not: put the key back, or "
+                                     "reset the cluster", p->root_folder);
+    if (has_cert && !is_pair(a->cert, a->key))
+        return kn_error(KN_CONFLICT, "%s/ca.key is not the key of ca.crt: put the right one back, or reset "
+                                     "the cluster", p->root_folder);
+    if (has_cert && kn_cert_info(a->cert)->not_after.ns - now_of(p).ns > CA_YEARS * YEAR / 3) {
+        KN_TRY(check_file(p->root_folder, "ca", ".key", 0600, 0, 0));
+        return check_file(p->root_folder, "ca", ".crt", 0644, 0, 0);
+    }
     kn_cert_free(a->cert);
     a->cert = NULL;
     return make_authority(p, a);
@@ -175,38 +212,43 @@ static bool has_all(const struct kn_sv *have, size_t n, const struct kn_sv *want
     return true;
 }
 
-static bool is_good(const struct kn_cert *cert, const struct leaf *l, const struct authority *a)
+static bool is_good(const struct kn_identity *now, const struct leaf *l, const struct authority *a,
+                    struct kn_time when)
 {
+    const struct kn_cert *cert = now->chain.ptr[0];
     const struct kn_cert_info *i = kn_cert_info(cert);
     struct kn_certs roots = {0};
     kn_certs_add(&roots, a->cert);
     enum kn_cert_usage usage = l->info.usage & KN_CERT_SERVER ? KN_CERT_SERVER : KN_CERT_CLIENT;
-    struct kn_status s = kn_cert_verify(cert, NULL, &roots, usage, kn_now());
+    struct kn_status s = kn_cert_verify(cert, NULL, &roots, usage, when);
     bool verified = kn_ok(s);
     kn_status_done(&s);
     kn_certs_done(&roots);
-    return verified && kn_sv_eq(i->cn, l->info.cn) &&
+    return verified && is_pair(cert, now->key) && kn_sv_eq(i->cn, l->info.cn) &&
            has_all(i->orgs, i->orgs_len, l->info.orgs, l->info.orgs_len) &&
            has_all(i->dns, i->dns_len, l->info.dns, l->info.dns_len) &&
            has_all(i->ips, i->ips_len, l->info.ips, l->info.ips_len) &&
-           i->not_after.ns - kn_now().ns > YEAR / 3;
+           i->not_after.ns - when.ns > YEAR / 3;
 }
 
-static struct kn_status ensure_leaf(struct leaf *l, const struct authority *a, int *renewed)
+static struct kn_status ensure_leaf(struct leaf *l, const struct authority *a, struct kn_time when,
+                                    int *renewed)
 {
     struct kn_identity now;
     struct kn_status s = kn_identity_load(l->folder, l->name, &now);
     if (kn_ok(s)) {
-        bool good = !a->fresh && is_good(now.chain.ptr[0], l, a);
+        bool good = is_good(&now, l, a, when);
         kn_identity_done(&now);
-        if (good)
-            return KN_STATUS_OK;
+        if (good) {
+            KN_TRY(check_file(l->folder, l->name, ".key", 0600, l->uid, l->gid));
+            return check_file(l->folder, l->name, ".crt", 0644, l->uid, l->gid);
+        }
     }
     kn_status_done(&s); // missing, damaged or due: made anew
     KN_CLEANUP(kn_key_cleanup) struct kn_key *key = NULL;
     KN_CLEANUP(kn_cert_cleanup) struct kn_cert *cert = NULL;
-    l->info.not_before.ns = kn_now().ns - 3600 * KN_SECOND;
-    l->info.not_after.ns = kn_now().ns + YEAR;
+    l->info.not_before.ns = when.ns - 3600 * KN_SECOND;
+    l->info.not_after.ns = when.ns + YEAR;
     KN_TRY(kn_key_generate(KN_KEY_EC_P256, &key));
     KN_TRY(kn_wrap(kn_cert_issue(a->cert, a->key, key, &l->info, &cert), "%s", l->name));
     KN_TRY(save_key(l->folder, l->name, key, l->uid, l->gid));
@@ -230,13 +272,13 @@ static struct kn_status server_leaf(const struct kn_pki *p, const struct authori
                      {.cn = KN_SV("kube-apiserver"), .dns = dns, .dns_len = KN_ARRAY_LEN(dns),
                       .ips = ips, .ips_len = n, .usage = KN_CERT_SERVER},
                      p->uid, p->gid};
-    KN_TRY(ensure_leaf(&l, a, renewed));
+    KN_TRY(ensure_leaf(&l, a, now_of(p), renewed));
     const struct kn_sv node_dns[] = {kn_sv_c(p->node_name), KN_SV("localhost")};
     struct leaf node = {p->root_folder, "node-server",
                         {.cn = kn_sv_c(p->node_name), .dns = node_dns, .dns_len = 2, .ips = ips,
                          .ips_len = n, .usage = KN_CERT_SERVER},
                         0, 0};
-    return ensure_leaf(&node, a, renewed);
+    return ensure_leaf(&node, a, now_of(p), renewed);
 }
 
 static struct kn_status client_leaves(const struct kn_pki *p, const struct authority *a, int *renewed)
@@ -256,7 +298,7 @@ static struct kn_status client_leaves(const struct kn_pki *p, const struct autho
          {.cn = KN_SV("kube-apiserver-kubelet-client"), .usage = KN_CERT_CLIENT}, p->uid, p->gid},
     };
     for (size_t i = 0; i < KN_ARRAY_LEN(leaves); i++)
-        KN_TRY(ensure_leaf(&leaves[i], a, renewed));
+        KN_TRY(ensure_leaf(&leaves[i], a, now_of(p), renewed));
     return KN_STATUS_OK;
 }
 
@@ -271,6 +313,7 @@ static struct kn_status ensure_keys(const struct kn_pki *p)
         s = save_key(p->server_folder, "token", key, p->uid, p->gid);
     }
     KN_TRY(s);
+    KN_TRY(check_file(p->server_folder, "token", ".key", 0600, p->uid, p->gid));
     struct kn_buf secret = KN_BUF(64);
     s = read_file(p->server_folder, "encryption", ".key", &secret);
     if (is_missing(&s)) {
@@ -287,7 +330,8 @@ static struct kn_status ensure_keys(const struct kn_pki *p)
     if (secret.ptr)
         explicit_bzero(secret.ptr, secret.len);
     kn_buf_done(&secret);
-    return s;
+    KN_TRY(s);
+    return check_file(p->server_folder, "encryption", ".key", 0600, p->uid, p->gid);
 }
 
 static struct kn_status ensure_all(const struct kn_pki *p, struct authority *a, int *renewed)
