@@ -156,19 +156,14 @@ struct kn_status kn_space_join(const char *run_dir)
     return enter_fd(fd, pin);
 }
 
-struct kn_status kn_space_enter(const struct kn_space_config *c)
+// One attempt from the machine's own namespace, in which it ends when it fails. ret_older: the new
+// namespace could not be pinned since the kernel takes it for older than the machine's.
+static struct kn_status make_space(const struct kn_space_config *c, int host, const char *folder,
+                                   const char *pin, bool *ret_older)
 {
-    if (c->in_private)
-        return furnish(c);
-    struct kn_status joined = kn_space_join(c->run_dir);
-    if (joined.code != KN_NOT_FOUND)
-        return joined;
-    kn_status_done(&joined);
-    char folder[PATH_MAX], pin[PATH_MAX], self[64];
-    pin_path(c->run_dir, folder, pin);
-    KN_TRY(prepare_pin(folder, pin));
-    KN_CLEANUP(kn_cleanup_fd) int host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-    if (host < 0 || unshare(CLONE_NEWNS) < 0)
+    char self[64];
+    *ret_older = false;
+    if (unshare(CLONE_NEWNS) < 0)
         return kn_error_errno(errno, "make a mount namespace");
     KN_CLEANUP(kn_cleanup_fd) int mine = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     if (mine < 0)
@@ -180,8 +175,46 @@ struct kn_status kn_space_enter(const struct kn_space_config *c)
     // Only what is complete is pinned: an agent that dies here leaves nothing behind.
     KN_TRY(enter_fd(host, "of the machine"));
     snprintf(self, sizeof self, "/proc/self/fd/%d", mine);
-    KN_TRY(do_mount(self, pin, NULL, MS_BIND, NULL));
+    if (mount(self, pin, NULL, MS_BIND, NULL) < 0) {
+        *ret_older = errno == EINVAL;
+        return kn_error_errno(errno, "mount %s on %s", self, pin);
+    }
     return enter_fd(mine, pin);
+}
+
+struct kn_status kn_space_enter(const struct kn_space_config *c)
+{
+    if (c->in_private)
+        return furnish(c);
+    struct kn_status joined = kn_space_join(c->run_dir);
+    if (joined.code != KN_NOT_FOUND)
+        return joined;
+    kn_status_done(&joined);
+    char folder[PATH_MAX], pin[PATH_MAX];
+    pin_path(c->run_dir, folder, pin);
+    KN_TRY(prepare_pin(folder, pin));
+    KN_CLEANUP(kn_cleanup_fd) int host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (host < 0)
+        return kn_error_errno(errno, "open the mount namespace of the machine");
+    // A mount holds only a namespace younger than its own. Linux hands out the numbers that it tells
+    // the age by in batches, one a CPU: where "the machine" is itself in a namespace (a container), a
+    // new one may look older on one CPU and younger on the next.
+    bool older;
+    struct kn_status s = make_space(c, host, folder, pin, &older);
+    cpu_set_t before, one;
+    if (kn_ok(s) || !older || sched_getaffinity(0, sizeof before, &before) < 0)
+        return s;
+    for (int cpu = 0; cpu < CPU_SETSIZE && !kn_ok(s) && older; cpu++) {
+        if (!CPU_ISSET(cpu, &before))
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        sched_setaffinity(0, sizeof one, &one);
+        kn_status_done(&s);
+        s = make_space(c, host, folder, pin, &older);
+    }
+    sched_setaffinity(0, sizeof before, &before);
+    return s;
 }
 
 struct kn_status kn_space_remove(const char *run_dir)
