@@ -84,7 +84,7 @@ static enum kn_sched_prepare affinity_prepare(struct kn_sched_cycle *c, void **s
 static bool affinity_filter(struct kn_sched_cycle *c, void *state, struct kn_sched_node *n)
 {
     (void)state;
-    return kn_sched_node_matches(n, c->pod->obj) ||
+    return kn_node_matches(n->obj, kn_json_get(c->pod->obj->root, KN_K_spec)) ||
            kn_sched_reject(c, true, KN_SV("node(s) didn't match Pod's node affinity/selector"));
 }
 
@@ -95,7 +95,7 @@ static int64_t affinity_score(struct kn_sched_cycle *c, void *state, struct kn_s
     const struct kn_json *t;
     KN_JSON_EACH(t, KN_JSON_AT(c->pod->obj->root, KN_K_spec, KN_K_affinity, KN_K_nodeAffinity,
                                KN_K_preferredDuringSchedulingIgnoredDuringExecution))
-    if (kn_sched_node_term_matches(n, kn_json_get(t, KN_K_preference)))
+    if (kn_node_term_matches(n->obj, kn_json_get(t, KN_K_preference)))
         sum += kn_json_int(kn_json_get(t, KN_K_weight), 0);
     return sum;
 }

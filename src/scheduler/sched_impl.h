@@ -5,6 +5,7 @@
 #include "base/thread.h"
 #include "base/vec.h"
 #include "client/client.h"
+#include "meta/node_match.h"
 #include "meta/selector.h"
 
 // -- resources -------------------------------------------------------------------------------------
@@ -198,6 +199,10 @@ static inline struct kn_sv kn_sched_label(const struct kn_sched_node *n, struct 
 {
     return kn_obj_label(n->obj, key);
 }
+static inline bool kn_sched_tolerates(const struct kn_obj *pod, const struct kn_json *taint)
+{
+    return kn_node_tolerated(KN_JSON_AT(pod->root, KN_K_spec, KN_K_tolerations), taint);
+}
 static inline bool kn_sched_has_label(const struct kn_sched_node *n, struct kn_sv key)
 {
     return kn_json_get_sv(n->obj->labels, key) != NULL;
@@ -213,11 +218,6 @@ void kn_sched_queue_back(struct kn_sched *s, struct kn_sched_pod *p, bool retry)
 void kn_sched_queue_event(struct kn_sched *s, uint32_t events);
 // Moves what is due; returns when to look again (kn_mono or KN_FOREVER).
 int64_t kn_sched_queue_tick(struct kn_sched *s, int64_t now);
-
-// nodeaffinity.c
-bool kn_sched_node_matches(const struct kn_sched_node *n, const struct kn_obj *pod);
-bool kn_sched_node_term_matches(const struct kn_sched_node *n, const struct kn_json *term);
-bool kn_sched_tolerates(const struct kn_obj *pod, const struct kn_json *taint);
 
 // plugins.c
 // The best node, or NULL: then c has the reasons.

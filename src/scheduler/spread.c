@@ -30,7 +30,7 @@ static bool eligible(struct kn_sched_cycle *c, const struct constraint *k, const
         return false;
     if (!k->term)
         return true;
-    if (k->term->honor_affinity && !kn_sched_node_matches(n, c->pod->obj))
+    if (k->term->honor_affinity && !kn_node_matches(n->obj, kn_json_get(c->pod->obj->root, KN_K_spec)))
         return false;
     const struct kn_json *t;
     if (k->term->honor_taints)

@@ -69,7 +69,7 @@ static bool reaches(struct kn_sched_cycle *c, struct kn_sv claim_text, const str
     if (!required)
         return true;
     KN_JSON_EACH(t, kn_json_get(required, KN_K_nodeSelectorTerms))
-    if (kn_sched_node_term_matches(n, t))
+    if (kn_node_term_matches(n->obj, t))
         return true;
     return false;
 }

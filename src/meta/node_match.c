@@ -1,6 +1,6 @@
-// Which nodes a pod may go to, by what it says of their names, labels and taints.
+#include "meta/node_match.h"
+
 #include "base/num.h"
-#include "scheduler/sched_impl.h"
 
 static bool number(struct kn_sv text, int64_t *ret)
 {
@@ -31,8 +31,7 @@ static bool expression_holds(const struct kn_json *e, bool present, struct kn_sv
     return kn_sv_is(op, "Gt") ? have > want : kn_sv_is(op, "Lt") && have < want;
 }
 
-// A term without expressions matches nothing.
-bool kn_sched_node_term_matches(const struct kn_sched_node *n, const struct kn_json *term)
+bool kn_node_term_matches(const struct kn_obj *node, const struct kn_json *term)
 {
     const struct kn_json *labels = kn_json_get(term, KN_K_matchExpressions);
     const struct kn_json *fields = kn_json_get(term, KN_K_matchFields), *e;
@@ -40,29 +39,32 @@ bool kn_sched_node_term_matches(const struct kn_sched_node *n, const struct kn_j
         return false;
     KN_JSON_EACH(e, labels)
     {
-        struct kn_sv key = kn_json_str(kn_json_get(e, KN_K_key));
-        if (!expression_holds(e, kn_sched_has_label(n, key), kn_sched_label(n, key)))
+        const struct kn_json *v = kn_json_get_sv(node->labels, kn_json_str(kn_json_get(e, KN_K_key)));
+        if (!expression_holds(e, v != NULL, kn_json_str(v)))
             return false;
     }
     KN_JSON_EACH(e, fields) // the only field is metadata.name
-    if (!expression_holds(e, true, n->obj->name))
+    if (!expression_holds(e, true, node->name))
         return false;
     return true;
 }
 
-bool kn_sched_node_matches(const struct kn_sched_node *n, const struct kn_obj *pod)
+bool kn_node_matches(const struct kn_obj *node, const struct kn_json *spec)
 {
-    const struct kn_json *spec = kn_json_get(pod->root, KN_K_spec), *m, *t;
-    KN_JSON_EACH(m, kn_json_get(spec, KN_K_nodeSelector))
-    if (!kn_sched_has_label(n, kn_json_key(m)) ||
-        !kn_sv_eq(kn_sched_label(n, kn_json_key(m)), kn_json_str(m)))
-        return false;
+    const struct kn_json *selector = kn_json_get(spec, KN_K_nodeSelector), *m, *t;
+    KN_JSON_EACH(m, selector)
+    {
+        const struct kn_json *v = kn_json_get_sv(node->labels, kn_json_key(m));
+        if (!v || !kn_sv_eq(kn_json_str(v), kn_json_str(m)))
+            return false;
+    }
     const struct kn_json *required = KN_JSON_AT(spec, KN_K_affinity, KN_K_nodeAffinity,
                                                 KN_K_requiredDuringSchedulingIgnoredDuringExecution);
     if (!required)
         return true;
-    KN_JSON_EACH(t, kn_json_get(required, KN_K_nodeSelectorTerms))
-    if (kn_sched_node_term_matches(n, t))
+    const struct kn_json *terms = kn_json_get(required, KN_K_nodeSelectorTerms);
+    KN_JSON_EACH(t, terms)
+    if (kn_node_term_matches(node, t))
         return true;
     return false;
 }
@@ -86,10 +88,10 @@ static bool toleration_fits(const struct kn_json *tol, const struct kn_json *tai
     return kn_sv_eq(value, have);
 }
 
-bool kn_sched_tolerates(const struct kn_obj *pod, const struct kn_json *taint)
+bool kn_node_tolerated(const struct kn_json *tolerations, const struct kn_json *taint)
 {
     const struct kn_json *t;
-    KN_JSON_EACH(t, KN_JSON_AT(pod->root, KN_K_spec, KN_K_tolerations))
+    KN_JSON_EACH(t, tolerations)
     if (toleration_fits(t, taint))
         return true;
     return false;
