@@ -165,8 +165,10 @@ struct word {
     uint32_t value;
 };
 
+// An expression of a rule. Names of sets have the same attribute in all of them.
 static void put_expr(struct kn_nl_msg *m, const char *name, const char *set, const struct word *words, size_t len)
 {
+    _Static_assert((int)NFTA_LOOKUP_SET == (int)NFTA_DYNSET_SET_NAME, "one attribute for the set's name");
     size_t elem = kn_nl_nest(m, NFTA_LIST_ELEM);
     kn_nl_put_str(m, NFTA_EXPR_NAME, kn_sv_c(name));
     size_t data = kn_nl_nest(m, NFTA_EXPR_DATA);
@@ -181,30 +183,123 @@ static void put_expr(struct kn_nl_msg *m, const char *name, const char *set, con
     put_expr(m, name, set, (const struct word[]){__VA_ARGS__},                                     \
              sizeof((const struct word[]){__VA_ARGS__}) / sizeof(struct word))
 
-// "dnat ip to meta mark . numgen random mod N map @ep". Not through nft: version 1.0.6 cannot read
-// back the type of that map's data when a rule is added to a table that is there already.
+// Registers: the second is the second word of the first, so that a key of two words begins in the
+// first; the other lies apart.
+enum { FIRST = NFT_REG_1, SECOND = NFT_REG32_01, OTHER = NFT_REG_2 };
+
+static void put_mark(struct kn_nl_msg *m, uint32_t to)
+{
+    PUT_EXPR(m, "meta", NULL, {NFTA_META_KEY, NFT_META_MARK}, {NFTA_META_DREG, to});
+}
+
+static void put_random(struct kn_nl_msg *m, uint32_t to, uint32_t modulus)
+{
+    PUT_EXPR(m, "numgen", NULL, {NFTA_NG_DREG, to}, {NFTA_NG_MODULUS, modulus}, {NFTA_NG_TYPE, NFT_NG_RANDOM},
+             {NFTA_NG_OFFSET, 0});
+}
+
+static void put_map(struct kn_nl_msg *m, const char *set)
+{
+    PUT_EXPR(m, "lookup", set, {NFTA_LOOKUP_SREG, FIRST}, {NFTA_LOOKUP_DREG, FIRST});
+}
+
+static void put_ct_mark(struct kn_nl_msg *m, bool write, uint32_t reg)
+{
+    PUT_EXPR(m, "ct", NULL, {NFTA_CT_KEY, NFT_CT_MARK}, {write ? NFTA_CT_SREG : NFTA_CT_DREG, reg});
+}
+
+static void put_dnat(struct kn_nl_msg *m)
+{
+    PUT_EXPR(m, "nat", NULL, {NFTA_NAT_TYPE, NFT_NAT_DNAT}, {NFTA_NAT_FAMILY, NFPROTO_IPV4},
+             {NFTA_NAT_REG_ADDR_MIN, FIRST}, {NFTA_NAT_REG_ADDR_MAX, FIRST}, {NFTA_NAT_REG_PROTO_MIN, SECOND},
+             {NFTA_NAT_REG_PROTO_MAX, SECOND});
+}
+
+// The key of @sticky: the caller's address, the service's id.
+static void put_caller(struct kn_nl_msg *m)
+{
+    PUT_EXPR(m, "payload", NULL, {NFTA_PAYLOAD_DREG, FIRST}, {NFTA_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER},
+             {NFTA_PAYLOAD_OFFSET, 12}, {NFTA_PAYLOAD_LEN, 4});
+    put_mark(m, SECOND);
+}
+
+static void put_sticky(struct kn_nl_msg *m, uint32_t op, uint32_t timeout)
+{
+    put_caller(m);
+    put_ct_mark(m, false, OTHER);
+    size_t elem = kn_nl_nest(m, NFTA_LIST_ELEM);
+    kn_nl_put_str(m, NFTA_EXPR_NAME, KN_SV("dynset"));
+    size_t data = kn_nl_nest(m, NFTA_EXPR_DATA);
+    kn_nl_put_str(m, NFTA_DYNSET_SET_NAME, KN_SV("sticky"));
+    kn_nl_put_be32(m, NFTA_DYNSET_OP, op);
+    kn_nl_put_be32(m, NFTA_DYNSET_SREG_KEY, FIRST);
+    kn_nl_put_be32(m, NFTA_DYNSET_SREG_DATA, OTHER);
+    if (timeout)
+        kn_nl_put_be64(m, NFTA_DYNSET_TIMEOUT, timeout * UINT64_C(1000)); // ms
+    kn_nl_nest_end(m, data);
+    kn_nl_nest_end(m, elem);
+}
+
+// The rules of a way. A rule ends where a lookup finds nothing, and the next one goes on.
+static void put_rule(struct kn_nl_msg *m, struct kn_nft_way way, unsigned step)
+{
+    switch (step) {
+    case 0: // without affinity: dnat ip to meta mark . numgen random mod N map @ep
+        put_mark(m, FIRST);
+        put_random(m, SECOND, way.slots);
+        put_map(m, "ep");
+        put_dnat(m);
+        break;
+    case 1: // ct mark set meta mark . numgen random mod N map @pick
+        put_mark(m, FIRST);
+        put_random(m, SECOND, way.slots);
+        put_map(m, "pick");
+        put_ct_mark(m, true, FIRST);
+        break;
+    case 2: // update @sticky { ip saddr . meta mark timeout T : ct mark }
+        put_sticky(m, NFT_DYNSET_OP_UPDATE, way.timeout);
+        break;
+    case 3: // ct mark set ip saddr . meta mark map @sticky
+        put_caller(m);
+        put_map(m, "sticky");
+        put_ct_mark(m, true, FIRST);
+        break;
+    case 4: // dnat ip to meta mark . ct mark map @ep_sticky
+        put_mark(m, FIRST);
+        put_ct_mark(m, false, SECOND);
+        put_map(m, "ep_sticky");
+        put_dnat(m);
+        break;
+    default: // delete @sticky { ip saddr . meta mark : ct mark }
+        put_sticky(m, NFT_DYNSET_OP_DELETE, 0);
+        break;
+    }
+}
+
+// With affinity a choice is made, and kept only if the caller has none: `update` leaves the data of
+// what is there and renews its time. If the endpoint that is remembered has gone, the caller is
+// forgotten and chosen for anew. The endpoint passes through ct mark, which post_service wipes.
+// Not through nft: version 1.0.6 cannot read back the types of these maps when a rule is added to a
+// table that is there, and starting it costs milliseconds.
 static void put_way_chain(struct kn_nl_msg *m, struct kn_nft_way way)
 {
-    const uint32_t first = NFT_REG_1, second = NFT_REG32_01; // the second is the second word of the first
+    static const uint8_t plain[] = {0}, sticky[] = {1, 2, 3, 4, 5, 1, 2, 3, 4};
+    const uint8_t *steps = way.timeout ? sticky : plain;
     char chain[KN_NFT_CHAIN_TEXT];
     kn_nft_way_chain(way, chain);
     begin(m, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL);
     kn_nl_put_str(m, NFTA_CHAIN_TABLE, KN_SV(KN_NFT_TABLE));
     kn_nl_put_str(m, NFTA_CHAIN_NAME, kn_sv_c(chain));
     kn_nl_end(m);
-    begin(m, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
-    kn_nl_put_str(m, NFTA_RULE_TABLE, KN_SV(KN_NFT_TABLE));
-    kn_nl_put_str(m, NFTA_RULE_CHAIN, kn_sv_c(chain));
-    size_t list = kn_nl_nest(m, NFTA_RULE_EXPRESSIONS);
-    PUT_EXPR(m, "meta", NULL, {NFTA_META_KEY, NFT_META_MARK}, {NFTA_META_DREG, first});
-    PUT_EXPR(m, "numgen", NULL, {NFTA_NG_DREG, second}, {NFTA_NG_MODULUS, way.slots},
-             {NFTA_NG_TYPE, NFT_NG_RANDOM}, {NFTA_NG_OFFSET, 0});
-    PUT_EXPR(m, "lookup", sets[KN_NFT_EP].name, {NFTA_LOOKUP_SREG, first}, {NFTA_LOOKUP_DREG, first});
-    PUT_EXPR(m, "nat", NULL, {NFTA_NAT_TYPE, NFT_NAT_DNAT}, {NFTA_NAT_FAMILY, NFPROTO_IPV4},
-             {NFTA_NAT_REG_ADDR_MIN, first}, {NFTA_NAT_REG_ADDR_MAX, first}, {NFTA_NAT_REG_PROTO_MIN, second},
-             {NFTA_NAT_REG_PROTO_MAX, second});
-    kn_nl_nest_end(m, list);
-    kn_nl_end(m);
+    for (size_t i = 0; i < (way.timeout ? sizeof sticky : sizeof plain); i++) {
+        begin(m, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+        kn_nl_put_str(m, NFTA_RULE_TABLE, KN_SV(KN_NFT_TABLE));
+        kn_nl_put_str(m, NFTA_RULE_CHAIN, kn_sv_c(chain));
+        size_t list = kn_nl_nest(m, NFTA_RULE_EXPRESSIONS);
+        put_rule(m, way, steps[i]);
+        kn_nl_nest_end(m, list);
+        kn_nl_end(m);
+    }
 }
 
 // -- transactions ----------------------------------------------------------------------------

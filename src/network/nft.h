@@ -1,6 +1,6 @@
 // nftables: the table of this part, its maps and sets, and their elements, changed one by one as
-// transactions of nfnetlink (8 microseconds each) and read back as dumps. Chains and rules are
-// text for the program nft, which is started for them alone.
+// transactions of nfnetlink (8 microseconds each) and read back as dumps. The frame of chains is text
+// for the program nft, which is started for it alone.
 // One thread at a time.
 #pragma once
 #include "base/buf.h"
@@ -64,8 +64,8 @@ struct kn_nft_ways {
     size_t len, cap;
 };
 
-// Makes the chains of `ways` (without affinity; they must not be there), removes, then adds, as one
-// transaction (as several if there are more than about 8,000 changes).
+// Makes the chains of `ways` (they must not be there), removes, then adds, as one transaction (as
+// several if there are more than about 8,000 changes).
 // An element that changes its data is in both lists. The lists are sorted by this. KN_NOT_FOUND
 // and KN_ALREADY_EXISTS mean that the kernel's tables are not as they were thought to be.
 struct kn_status kn_nft_commit(struct kn_nl *nl, const struct kn_nft_ways *ways, struct kn_nft_elems *remove,

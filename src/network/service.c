@@ -31,7 +31,9 @@ struct kn_services {
     struct kn_nft_ways ways;
     struct kn_udp_places gone, fresh;
     struct kn_services_stats stats;
-    bool broken; // what the kernel has is not known: read it again
+    bool broken;  // what the kernel has is not known: read it again
+    unsigned in_row; // changes that it refused since the last pass that went well
+    struct kn_map refused; // services that it was ("ns/name"): left out until they change
     bool sweep;  // the first pass after a reading: what nobody asked for goes
 
     pthread_mutex_t queue; // leaf
@@ -163,12 +165,9 @@ static struct kn_status read_kernel(struct kn_services *s)
 
 // -- changing it -----------------------------------------------------------------------------
 
-// Chains for the ways of choosing that are new. Those without affinity become part of the
-// transaction; for the others nft is started once.
-static struct kn_status ensure_ways(struct kn_services *s)
+// The ways of choosing that are new become chains of the transaction.
+static void find_new_ways(struct kn_services *s)
 {
-    struct kn_buf text = KN_BUF(4u << 20);
-    struct kn_status st = KN_STATUS_OK;
     s->ways.len = 0;
     for (size_t i = 0; i < s->add.len; i++) {
         struct kn_nft_way way;
@@ -179,27 +178,17 @@ static struct kn_status ensure_ways(struct kn_services *s)
         kn_nft_way_chain(way, name);
         if (!way.slots || kn_map_get(&s->chains, kn_sv_c(name)))
             continue;
-        if (way.timeout)
-            kn_service_frame_way(&text, way);
-        else
-            KN_VEC_PUSH(&s->ways, way);
+        KN_VEC_PUSH(&s->ways, way);
         note_chain(s, kn_sv_c(name));
     }
-    if (text.len || text.failed)
-        st = kn_buf_status(&text, "chains of services");
-    if (kn_ok(st) && text.len)
-        st = kn_nft_run(kn_buf_sv(&text));
-    kn_buf_done(&text);
-    return st;
 }
 
 static struct kn_status commit(struct kn_services *s)
 {
     struct kn_status st = KN_STATUS_OK;
     size_t changes = s->remove.len + s->add.len;
+    find_new_ways(s);
     if (changes)
-        st = ensure_ways(s);
-    if (kn_ok(st) && changes)
         st = kn_nft_commit(&s->nl, &s->ways, &s->remove, &s->add);
     if (kn_ok(st) && changes) {
         s->stats.commits++;
@@ -208,8 +197,9 @@ static struct kn_status commit(struct kn_services *s)
     if (kn_ok(st))
         kn_log_status(KN_LOG_WARN, kn_conntrack_forget(&s->gone, &s->fresh), "UDP connections to former endpoints");
     else {
-        s->broken = true;
         s->stats.failures++;
+        s->in_row++;
+        s->broken = true;
     }
     s->remove.len = s->add.len = s->gone.len = s->fresh.len = 0;
     return st;
@@ -277,7 +267,8 @@ static void update(struct kn_services *s, const char *key)
     snprintf(name, sizeof name, "s/%s", key);
     const struct kn_obj *service = kn_cache_get(s->config.service_cache, ns, rest);
     struct kn_books_owner *o = service ? kn_books_owner(s->books, name) : kn_books_find(s->books, name);
-    if (service) {
+    bool left_out = kn_map_get(&s->refused, kn_sv_c(key)) != NULL;
+    if (service && !left_out) {
         kn_slices_of(s->config.slice_cache, s->by_service, ns, rest, &slices);
         struct number_ctx ctx = {s->books, o};
         struct kn_service_input in = {.service = service, .slices = slices.ptr, .slices_len = slices.len,
@@ -350,24 +341,54 @@ static void free_keys(struct kn_map *keys)
     kn_map_done(keys);
 }
 
+// The kernel refused a change although it had been read afresh: then each service is a transaction of
+// its own, and one that is refused is left out: nobody's service may keep others from working.
+static struct kn_status update_one(struct kn_services *s, const char *key)
+{
+    update(s, key);
+    if (s->in_row < 2)
+        return KN_STATUS_OK;
+    struct kn_status st = commit(s);
+    if (!kn_ok(st) && !kn_map_get(&s->refused, kn_sv_c(key))) {
+        char *copy = kn_sv_dup(kn_sv_c(key));
+        kn_map_put(&s->refused, kn_sv_c(copy), copy);
+        st = kn_wrap(st, "service %s is left out", key);
+    }
+    return st;
+}
+
+// A service that has changed may try again.
+static void forgive(struct kn_services *s, const struct kn_map *keys)
+{
+    const char *key;
+    for (size_t it = 0; s->refused.len && (key = kn_map_next(keys, &it, NULL));)
+        free(kn_map_take(&s->refused, kn_sv_c(key)));
+}
+
 // Does all that is waiting. Under `lock`.
 static struct kn_status work(struct kn_services *s)
 {
     struct kn_map keys;
     const char *key;
-    if (s->broken) {
+    bool all = s->broken;
+    if (all) {
         KN_TRY(read_kernel(s));
         ask_for_all(s);
     }
     uint64_t asked = take_dirty(s, &keys);
-    for (size_t it = 0; (key = kn_map_next(&keys, &it, NULL));)
-        update(s, key);
+    if (!all)
+        forgive(s, &keys);
+    struct kn_status st = KN_STATUS_OK;
+    for (size_t it = 0; kn_ok(st) && (key = kn_map_next(&keys, &it, NULL));)
+        st = update_one(s, key);
     free_keys(&keys);
+    KN_TRY(st);
     if (s->sweep)
         sweep(s, KN_NFT_EP, KN_NFT_REFUSED_PORT);
     s->sweep = false;
     retry_denied(s);
     KN_TRY(commit(s));
+    s->in_row = 0;
     KN_LOCKED(&s->queue) {
         s->answered = asked;
         pthread_cond_broadcast(&s->done);
@@ -537,6 +558,7 @@ static void end(struct kn_services *s)
     forget_chains(s);
     kn_map_done(&s->chains);
     free_keys(&s->dirty);
+    free_keys(&s->refused);
     KN_VEC_DONE(&s->remove);
     KN_VEC_DONE(&s->add);
     KN_VEC_DONE(&s->ways);
@@ -561,6 +583,7 @@ struct kn_status kn_services_start(const struct kn_services_config *config, stru
     s->books = kn_books_new();
     kn_map_init(&s->chains);
     kn_map_init(&s->dirty);
+    kn_map_init(&s->refused);
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->queue, NULL);
     kn_cond_init(&s->more);

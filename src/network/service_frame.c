@@ -133,23 +133,3 @@ void kn_service_frame(struct kn_buf *out, struct kn_net4 pods, struct kn_net4 se
     add_body(out, pods, services);
     kn_buf_addc(out, "}\n");
 }
-
-// A choice is made, and kept only if the caller has none: `update` leaves the data of what is there
-// and renews its time. If the endpoint that is remembered has gone, the caller is forgotten and
-// chosen for anew. The endpoint passes through ct mark, which post_service wipes.
-void kn_service_frame_way(struct kn_buf *out, struct kn_nft_way way)
-{
-    char name[KN_NFT_CHAIN_TEXT];
-    kn_nft_way_chain(way, name);
-    kn_buf_addf(out, "table ip " KN_NFT_TABLE " {\n  chain %s {\n", name);
-    for (int again = 0; again < 2; again++) {
-        kn_buf_addf(out, "    ct mark set meta mark . numgen random mod %u map @pick\n"
-                         "    update @sticky { ip saddr . meta mark timeout %us : ct mark }\n"
-                         "    ct mark set ip saddr . meta mark map @sticky\n"
-                         "    meta l4proto { tcp, udp, sctp } dnat ip to meta mark . ct mark map @ep_sticky\n",
-                    way.slots, way.timeout);
-        if (!again)
-            kn_buf_addc(out, "    delete @sticky { ip saddr . meta mark : ct mark }\n");
-    }
-    kn_buf_addc(out, "  }\n}\n");
-}

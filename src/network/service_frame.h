@@ -25,5 +25,3 @@ static inline uint32_t kn_service_id(enum kn_service_view view, bool sticky, uin
 void kn_service_frame(struct kn_buf *out, struct kn_net4 pods, struct kn_net4 services);
 // The name of an empty chain whose presence says that the table was written by this very text.
 void kn_service_frame_mark(struct kn_net4 pods, struct kn_net4 services, char out[KN_NFT_CHAIN_TEXT]);
-// The chain of a way with affinity (kn_nft_way_chain), to be added to the table.
-void kn_service_frame_way(struct kn_buf *out, struct kn_nft_way way);

@@ -333,6 +333,10 @@ KTEST(external_and_load_balancer_addresses_answer_with_source_ranges)
     put(services, object);
     settle(&l);
     ktest_eq_str(who(&l.outside, "203.0.113.6", 80, 20), "ab");
+    snprintf(object, sizeof object, text, "\"192.168.50.0/24\",\"0.0.0.0/0\",\"nonsense\"");
+    put(services, object);
+    settle(&l);
+    ktest_eq_str(who(&l.outside, "203.0.113.6", 80, 20), "ab");
     // another service that asks for the same address waits for it
     put_service("thief", "\"clusterIP\":\"10.96.0.8\",\"externalIPs\":[\"203.0.113.5\"],\"ports\":[{\"port\":80}]");
     put_slice("thief", "TCP", 8080, "10.244.0.2@me");

@@ -303,6 +303,16 @@ static void add_port(struct work *w, const struct kn_json *spec_port)
     KN_VEC_DONE(&c.local);
 }
 
+// Each timeout is a chain, so there is a bound on how many there can be: they are rounded up, by a
+// sixth at most.
+static uint32_t round_timeout(int64_t seconds)
+{
+    if (seconds < 1 || seconds > 86400)
+        return DEFAULT_STICKY;
+    int64_t step = seconds <= 60 ? 1 : seconds <= 600 ? 10 : seconds <= 3600 ? 60 : 600;
+    return (uint32_t)((seconds + step - 1) / step * step);
+}
+
 // -- the service -----------------------------------------------------------------------------
 
 static void add_address(struct work *w, struct kn_sv text, bool external, bool balancer)
@@ -357,7 +367,7 @@ void kn_service_elems(const struct kn_service_input *in, struct kn_nft_elems *re
     w.sticky = kn_sv_is(kn_json_str(kn_json_get(spec, KN_K_sessionAffinity)), "ClientIP");
     int64_t timeout = kn_json_int(KN_JSON_AT(spec, KN_K_sessionAffinityConfig, KN_K_clientIP, KN_K_timeoutSeconds),
                                   DEFAULT_STICKY);
-    w.timeout = timeout > 0 && timeout <= 86400 ? (uint32_t)timeout : DEFAULT_STICKY;
+    w.timeout = round_timeout(timeout);
     w.local_inside = kn_sv_is(kn_json_str(kn_json_get(spec, KN_K_internalTrafficPolicy)), "Local");
     w.local_outside = kn_sv_is(kn_json_str(kn_json_get(spec, KN_K_externalTrafficPolicy)), "Local");
     w.guarded = kn_json_len(kn_json_get(spec, KN_K_loadBalancerSourceRanges)) > 0;
