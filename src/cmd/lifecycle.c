@@ -42,11 +42,12 @@ struct kn_status kn_lifecycle_admin_pem(const struct kn_site *s, struct kn_buf *
 
 void kn_lifecycle_kubeconfig_path(const char *given, char out[KN_SITE_PATH])
 {
-    const char *env = getenv("KUBECONFIG"), *home = getenv("HOME");
+    struct kn_sv env = kn_sv_c(getenv("KUBECONFIG")), first = kn_sv_cut(&env, ':');
+    const char *home = getenv("HOME");
     if (given)
         snprintf(out, KN_SITE_PATH, "%s", given);
-    else if (env && env[0])
-        snprintf(out, KN_SITE_PATH, "%.*s", (int)strcspn(env, ":"), env);
+    else if (first.len)
+        snprintf(out, KN_SITE_PATH, "%.*s", KN_SV_ARG(first));
     else
         snprintf(out, KN_SITE_PATH, "%s/.kube/config", home && home[0] ? home : "/root");
 }
@@ -54,9 +55,10 @@ void kn_lifecycle_kubeconfig_path(const char *given, char out[KN_SITE_PATH])
 struct kn_status kn_lifecycle_set_services(struct kn_site *s, const char *cidr)
 {
     struct in_addr a;
+    struct kn_sv bits = kn_sv_c(cidr), head = kn_sv_cut(&bits, '/');
     char base[48];
-    snprintf(base, sizeof base, "%.*s", (int)strcspn(cidr, "/"), cidr);
-    if (strlen(cidr) >= sizeof s->service_cidr || !strchr(cidr, '/') || inet_pton(AF_INET, base, &a) != 1)
+    snprintf(base, sizeof base, "%.*s", KN_SV_ARG(head));
+    if (strlen(cidr) >= sizeof s->service_cidr || !bits.ptr || inet_pton(AF_INET, base, &a) != 1)
         return kn_error(KN_BAD_REQUEST, "--service-cidr %s is no range of addresses such as 10.96.0.0/16",
                         cidr);
     snprintf(s->service_cidr, sizeof s->service_cidr, "%s", cidr);
