@@ -376,3 +376,57 @@ void kn_slot_recover(struct kn_pod_worker *w)
         kn_slot_ended(w, s, &lost);
     }
 }
+
+// -- after the machine was off ---------------------------------------------------------------
+
+static bool is_id(struct kn_sv id)
+{
+    for (size_t i = 0; i < id.len; i++)
+        if (!strchr("0123456789abcdef", id.ptr[i]))
+            return false;
+    return id.len == 64;
+}
+
+static int64_t time_of(const struct kn_json *o, enum kn_atom key)
+{
+    struct kn_time t = {0};
+    struct kn_sv text = kn_json_str(kn_json_get(o, key));
+    if (text.len)
+        KN_IGNORE(kn_time_parse(text, &t));
+    return t.ns;
+}
+
+static void remember(struct kn_pod_worker *w, struct slot *s, const struct kn_json *status)
+{
+    struct kn_sv rest = kn_json_str(kn_json_get(status, KN_K_containerID));
+    ptrdiff_t at = kn_sv_search(rest, KN_SV("://"));
+    struct kn_sv id = at < 0 ? KN_SV_NULL : kn_sv_from(rest, (size_t)at + 3);
+    const struct kn_json *state = kn_json_get(status, KN_K_state), *end = kn_json_get(state, KN_K_terminated);
+    if (!is_id(id))
+        return; // it never ran
+    if (!end && !kn_json_get(state, KN_K_running))
+        end = KN_JSON_AT(status, KN_K_lastState, KN_K_terminated);
+    int64_t restarts = kn_json_int(kn_json_get(status, KN_K_restartCount), 0);
+    struct shim_container info = {.ended = 1, .code = 137, .signal = SIGKILL, .finished = kn_now().ns};
+    if (end) {
+        info.code = (int)kn_json_int(kn_json_get(end, KN_K_exitCode), 137);
+        info.oom = kn_sv_is(kn_json_str(kn_json_get(end, KN_K_reason)), "OOMKilled");
+        info.started = time_of(end, KN_K_startedAt);
+        info.finished = time_of(end, KN_K_finishedAt);
+    }
+    s->restarts = restarts < 0 || restarts > INT_MAX - 1 ? 0 : (int)restarts;
+    snprintf(s->id, sizeof s->id, "%.*s", KN_SV_ARG(id));
+    snprintf(s->bundle, sizeof s->bundle, "%s/%.16s", w->sandbox.run, s->id);
+    kn_slot_ended(w, s, &info);
+    snprintf(s->message, sizeof s->message, "%.*s", KN_SV_ARG(kn_json_str(kn_json_get(end, KN_K_message))));
+}
+
+void kn_slot_remember(struct kn_pod_worker *w)
+{
+    const struct kn_json *c;
+    KN_JSON_EACH(c, KN_JSON_AT(w->pod->root, KN_K_status, KN_K_containerStatuses)) {
+        struct slot *s = slot_named(w, kn_json_str(kn_json_get(c, KN_K_name)));
+        if (s && !s->init && s->state == SLOT_NEW)
+            remember(w, s, c);
+    }
+}

@@ -334,8 +334,10 @@ static void recover(struct kn_pod_worker *w)
     w->start_time = kn_now();
     if (started.len)
         KN_IGNORE(kn_time_parse(started, &w->start_time));
-    if (!kn_sandbox_exists(&w->sandbox))
+    if (!kn_sandbox_exists(&w->sandbox)) {
+        kn_slot_remember(w);
         return;
+    }
     struct kn_status s = kn_sandbox_make(&w->sandbox, w->n, w->pod);
     w->sandbox_ready = kn_ok(s);
     if (kn_ok(s))

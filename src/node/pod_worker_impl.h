@@ -57,7 +57,10 @@ struct kn_pod_worker {
 // pod_start.c
 struct kn_status kn_slot_start(struct kn_pod_worker *w, struct slot *s);
 void kn_slot_ended(struct kn_pod_worker *w, struct slot *s, const struct shim_container *info);
-void kn_slot_recover(struct kn_pod_worker *w);
+void kn_slot_recover(struct kn_pod_worker *w); // what runs or ran under the pod's shim
+// There is no sandbox: the machine was off. What the status says of containers is all that is known;
+// what ran has ended, and nobody saw how. Init containers run again.
+void kn_slot_remember(struct kn_pod_worker *w);
 void kn_slot_forget(struct kn_pod_worker *w, struct slot *s); // takes the files of an ended run away
 void kn_worker_event(struct kn_pod_worker *w, const struct slot *s, const char *type,
                      const char *reason, const char *format, ...) __attribute__((format(printf, 5, 6)));

@@ -214,6 +214,50 @@ KTEST(a_new_agent_touches_nothing_that_runs)
     end(w, spec);
 }
 
+// "status" after the spec: what an agent wrote before the machine was switched off.
+#define STATUS(id, count, state)                                                                   \
+    ",\"status\":{\"phase\":\"Running\",\"containerStatuses\":[{\"name\":\"c\",\"containerID\":\"crun://" id     \
+    "\",\"restartCount\":" count "," state "}]}"
+#define AN_ID "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+KTEST(a_machine_that_was_off_counts_as_one_restart)
+{
+    static const char spec[] = "{\"terminationGracePeriodSeconds\":1,\"containers\":[{\"name\":\"c\"," IMAGE
+                               ",\"command\":[\"sleep\",\"100\"]}]}" STATUS(AN_ID, "3", "\"state\":{\"running\":{}}");
+    if (!usable)
+        skip();
+    struct kn_pod_worker *w = start(spec);
+    ktest_true(until(status_has, "\"type\":\"Ready\",\"status\":\"True\""));
+    ktest_true(status_has("\"restartCount\":4"));
+    ktest_true(status_has("\"lastState\":{\"terminated\":{\"exitCode\":137,\"reason\":\"ContainerStatusUnknown\""));
+    end(w, spec);
+}
+
+KTEST(what_had_ended_before_the_machine_was_off_stays_ended)
+{
+    static const char spec[] = "{\"restartPolicy\":\"OnFailure\",\"containers\":[{\"name\":\"c\"," IMAGE ",\"command\":[\"false\"]}]}" STATUS(
+        AN_ID, "0", "\"state\":{\"terminated\":{\"exitCode\":0,\"message\":\"bye\",\"finishedAt\":\"2026-01-01T00:00:00Z\"}}");
+    if (!usable)
+        skip();
+    struct kn_pod_worker *w = start(spec);
+    ktest_true(until(status_has, "\"phase\":\"Succeeded\""));
+    ktest_true(status_has("\"message\":\"bye\""));
+    ktest_true(strstr(events, "Started") == NULL);
+    end(w, spec);
+}
+
+KTEST(a_container_id_that_is_none_is_not_trusted)
+{
+    static const char spec[] = "{\"terminationGracePeriodSeconds\":1,\"containers\":[{\"name\":\"c\"," IMAGE
+                               ",\"command\":[\"sleep\",\"100\"]}]}" STATUS("../../../etc", "3", "\"state\":{\"running\":{}}");
+    if (!usable)
+        skip();
+    struct kn_pod_worker *w = start(spec);
+    ktest_true(until(status_has, "\"type\":\"Ready\",\"status\":\"True\""));
+    ktest_true(status_has("\"restartCount\":0"));
+    end(w, spec);
+}
+
 KTEST(init_containers_run_first_and_a_failed_one_fails_the_pod)
 {
     static const char spec[] = "{\"restartPolicy\":\"Never\",\"initContainers\":[{\"name\":\"i\"," IMAGE ",\"command\":[\"false\"]}],"
@@ -280,6 +324,9 @@ int main(void)
         KTEST_CASE(a_new_agent_touches_nothing_that_runs),
         KTEST_CASE(init_containers_run_first_and_a_failed_one_fails_the_pod),
         KTEST_CASE(says_why_a_container_waits),
+        KTEST_CASE(a_machine_that_was_off_counts_as_one_restart),
+        KTEST_CASE(what_had_ended_before_the_machine_was_off_stays_ended),
+        KTEST_CASE(a_container_id_that_is_none_is_not_trusted),
         KTEST_CASE(a_readiness_probe_decides_who_is_ready),
     };
     return cmocka_run_group_tests_name("pod_worker", all, NULL, NULL);
