@@ -2,6 +2,7 @@
 // a kubeconfig context.
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -36,9 +37,10 @@ static struct kn_status ensure_user(struct kn_site *s)
 {
     struct passwd *p = getpwnam(KN_SITE_USER);
     if (!p) {
-        const char *const argv[] = {"useradd", "--system", "--user-group", "--no-create-home",
-                                    "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin",
-                                    KN_SITE_USER, NULL};
+        bool has_group = getgrnam(KN_SITE_USER) != NULL; // left by somebody: used
+        const char *const argv[] = {"useradd", "--system", has_group ? "--gid=" KN_SITE_USER : "--user-group",
+                                    "--no-create-home", "--home-dir", "/nonexistent", "--shell",
+                                    "/usr/sbin/nologin", KN_SITE_USER, NULL};
         KN_TRY(kn_wrap(kn_process_run(argv, KN_SV_NULL, NULL, kn_mono() + 20 * KN_SECOND),
                        "make the user %s", KN_SITE_USER));
         p = getpwnam(KN_SITE_USER);
