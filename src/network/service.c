@@ -12,7 +12,7 @@
 #include "network/slice.h"
 #include "network/sysctl.h"
 
-#define CHECK_EVERY (30 * KN_SECOND) // whether the table is still there
+#define CHECK_EVERY (30 * KN_SECOND) // whether table and route are still there
 #define TRY_AGAIN KN_SECOND          // after the kernel refused a change
 #define OWNER_TEXT 400
 
@@ -303,6 +303,52 @@ static void retry_denied(struct kn_services *s)
     KN_VEC_DONE(&keys);
 }
 
+// -- the machine -----------------------------------------------------------------------------
+
+// Calls of this node itself need a route to the services' addresses before they can be translated;
+// a machine without a default route has none. source: see kn_services_config.node_ip.
+static struct kn_status route_services(struct kn_services *s, struct kn_nl *nl, uint32_t source)
+{
+    struct kn_nl_msg m = KN_NL_MSG(4096);
+    kn_rtnl_route(&m, true, &(struct kn_route){.to = s->config.services.base, .bits = s->config.services.bits,
+                                              .source = source, .index = 1});
+    struct kn_status st = kn_nl_send(nl, &m, "route the addresses of services");
+    kn_nl_msg_done(&m);
+    return st;
+}
+
+// Answers to 127.0.0.1 may come in from other nodes.
+static struct kn_status open_uplink(struct kn_services *s, struct kn_nl *nl)
+{
+    struct kn_link uplink;
+    char dir[PATH_MAX], name[128];
+    struct kn_status st = kn_link_default(nl, &uplink);
+    if (st.code == KN_NOT_FOUND) {
+        kn_status_done(&st);
+        return st;
+    }
+    KN_TRY(st);
+    snprintf(dir, sizeof dir, "%s/network/sysctl", s->run_dir);
+    snprintf(name, sizeof name, "net/ipv4/conf/%s/route_localnet", uplink.name);
+    return kn_sysctl_set(dir, name, "1");
+}
+
+// Again and again, because a machine's addresses and links come and go, and routes with them.
+static struct kn_status prepare_machine(struct kn_services *s)
+{
+    struct kn_nl nl;
+    KN_TRY(kn_nl_open(NETLINK_ROUTE, -1, &nl));
+    struct kn_status st = route_services(s, &nl, s->config.node_ip);
+    if (st.code == KN_INVALID && s->config.node_ip) { // the machine does not have this address now
+        kn_status_done(&st);
+        st = route_services(s, &nl, 0);
+    }
+    if (kn_ok(st))
+        st = open_uplink(s, &nl);
+    kn_nl_close(&nl);
+    return st;
+}
+
 // -- the thread ------------------------------------------------------------------------------
 
 static bool ask_for(void *arg, const struct kn_obj *service)
@@ -396,8 +442,9 @@ static struct kn_status work(struct kn_services *s)
     return KN_STATUS_OK;
 }
 
-static void check_table(struct kn_services *s)
+static void check_machine(struct kn_services *s)
 {
+    kn_log_status(KN_LOG_WARN, prepare_machine(s), "prepare the machine for services");
     struct kn_status st = list_chains(s);
     if (kn_ok(st) && !has_frame(s)) {
         kn_warn("the table " KN_NFT_TABLE " of nftables has been removed by somebody: writing it again");
@@ -423,7 +470,7 @@ static void *run(void *arg)
             return NULL;
         KN_LOCKED(&s->lock) {
             if (kn_mono() >= check_at) {
-                check_table(s);
+                check_machine(s);
                 check_at = kn_mono() + CHECK_EVERY;
             }
             again = !kn_log_status(KN_LOG_ERROR, work(s), "services: trying again");
@@ -507,33 +554,6 @@ struct kn_pod_sink kn_services_pod_sink(struct kn_services *s)
 }
 
 // -- start and stop --------------------------------------------------------------------------
-
-// Calls of this node itself need a route to the services' addresses before they can be translated;
-// a machine without a default route has none. And answers to 127.0.0.1 may come in from other nodes.
-static struct kn_status prepare_machine(struct kn_services *s)
-{
-    struct kn_nl nl;
-    struct kn_link uplink;
-    char dir[PATH_MAX], name[128];
-    KN_TRY(kn_nl_open(NETLINK_ROUTE, -1, &nl));
-    struct kn_nl_msg m = KN_NL_MSG(4096);
-    kn_rtnl_route(&m, true, &(struct kn_route){.to = s->config.services.base, .bits = s->config.services.bits,
-                                              .source = s->config.node_ip, .index = 1});
-    struct kn_status st = kn_nl_send(&nl, &m, "route the addresses of services");
-    kn_nl_msg_done(&m);
-    if (kn_ok(st)) {
-        st = kn_link_default(&nl, &uplink);
-        snprintf(dir, sizeof dir, "%s/network/sysctl", s->run_dir);
-        if (kn_ok(st)) {
-            snprintf(name, sizeof name, "net/ipv4/conf/%s/route_localnet", uplink.name);
-            st = kn_sysctl_set(dir, name, "1");
-        } else if (st.code == KN_NOT_FOUND) {
-            kn_status_done(&st);
-        }
-    }
-    kn_nl_close(&nl);
-    return st;
-}
 
 static struct kn_status start(struct kn_services *s)
 {

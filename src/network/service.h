@@ -16,7 +16,7 @@ struct kn_services;
 struct kn_services_config {
     const char *run_dir;          // <run_dir>/network/sysctl remembers changed settings
     struct kn_sv node;            // name of this node: whose endpoints are local
-    uint32_t node_ip;             // source of the node's own calls to services; 0: the kernel's choice
+    uint32_t node_ip;             // source of the node's own calls to services, if the machine has it; or 0
     uint32_t dns;                 // where this node answers for names (network/dns.h); 0: nowhere
     struct kn_net4 pods;          // of the whole cluster
     struct kn_net4 services;      // of the services' addresses

@@ -374,6 +374,29 @@ KTEST(udp_leaves_an_endpoint_that_has_gone)
     finish(&l);
 }
 
+KTEST(an_endpoint_may_be_the_node_itself)
+{
+    struct lab l;
+    char out[128];
+    if (!begin(&l))
+        skip();
+    struct kn_lab_server *s = kn_lab_serve(NULL, "node", false, "192.168.50.1", 6443);
+    put_service("kubernetes", "\"type\":\"NodePort\",\"clusterIP\":\"10.96.0.1\",\"ports\":[{\"port\":443,"
+                              "\"nodePort\":31002}]");
+    put_slice("kubernetes", "TCP", 6443, "192.168.50.1@me");
+    settle(&l);
+    ktest_eq_str(kn_lab_ask(&l.a, false, "10.96.0.1", 443, out), "node 10.244.0.1");
+    ktest_eq_str(kn_lab_ask(NULL, false, "10.96.0.1", 443, out), "node 192.168.50.1");
+    ktest_eq_str(kn_lab_ask(&l.outside, false, "192.168.50.1", 31002, out), "node 192.168.50.9");
+    ktest_eq_str(kn_lab_ask(NULL, false, "127.0.0.1", 31002, out), "node 127.0.0.1");
+    ktest_eq_str(kn_lab_ask(&l.b, false, "192.168.50.1", 31002, out), "node 10.244.0.2");
+    // no default route: the node still finds services
+    KN_LAB_RUN(NULL, "ip", "route", "del", "default");
+    ktest_eq_str(kn_lab_ask(NULL, false, "10.96.0.1", 443, out), "node 192.168.50.1");
+    kn_lab_server_stop(s);
+    finish(&l);
+}
+
 KTEST(the_name_server_of_this_node_is_reached_although_its_service_has_no_endpoints)
 {
     struct lab l;
@@ -457,6 +480,7 @@ KTEST_MAIN(KTEST_CASE(a_service_answers_pods_the_node_and_the_world),
            KTEST_CASE(traffic_policies_keep_to_this_node),
            KTEST_CASE(external_and_load_balancer_addresses_answer_with_source_ranges),
            KTEST_CASE(udp_leaves_an_endpoint_that_has_gone),
+           KTEST_CASE(an_endpoint_may_be_the_node_itself),
            KTEST_CASE(the_name_server_of_this_node_is_reached_although_its_service_has_no_endpoints),
            KTEST_CASE(host_ports_of_pods_are_open_on_every_address_of_the_node),
            KTEST_CASE(a_thousand_services_and_many_endpoints_are_two_transactions))
