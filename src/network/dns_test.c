@@ -300,7 +300,7 @@ KTEST(what_is_no_question_gets_the_answer_that_it_deserves)
 struct resolver {
     pthread_t thread;
     int udp, tcp, stop;
-    int asked;
+    _Atomic int asked;
 };
 
 static size_t respond(struct resolver *r, char *buf, size_t n, struct kn_buf *out)
