@@ -89,11 +89,23 @@ static int64_t total_wanted(const struct kn_rollout *r)
     return n;
 }
 
+// What is there or will be: a set that was told to have fewer has its pods until it says otherwise.
+static int64_t total_present(const struct kn_rollout *r)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < r->sets.len; i++) {
+        int64_t wanted = kn_set_wanted(r->sets.ptr[i]);
+        int64_t there = kn_set_status(r->sets.ptr[i], KN_K_replicas);
+        n += there > wanted ? there : wanted;
+    }
+    return n;
+}
+
 // How many the new set may have now: the surge bounds the sum.
 static int64_t new_set_replicas(const struct kn_rollout *r)
 {
     int64_t now = r->newest ? kn_set_wanted(r->newest) : 0;
-    int64_t room = r->replicas + r->surge - total_wanted(r);
+    int64_t room = r->replicas + r->surge - total_present(r);
     if (room <= 0)
         return now;
     int64_t missing = r->replicas - now;
