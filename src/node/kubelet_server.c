@@ -219,7 +219,10 @@ static void serve_container(struct kn_kubelet_server *s, struct kn_http_req *r, 
         serve_logs(r, &c);
         return;
     }
-    if (kn_ok(st) && !c.running)
+    // Whoever attaches to a container that waits for input, and ended a moment ago, has its output
+    // replayed: for a command that is over at once, that is what its user came for.
+    bool replay = kn_sv_is(verb, "attach") && c.stdin_open;
+    if (kn_ok(st) && !c.running && !replay)
         st = kn_error(KN_NOT_FOUND, "container not found (\"%.*s\")", KN_SV_ARG(part[n - 1]));
     if (!kn_ok(st))
         fail(r, st);

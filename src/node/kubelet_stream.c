@@ -10,6 +10,7 @@
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/thread.h"
+#include "node/log_reader.h"
 #include "node/shim_client.h"
 
 #define STDIN_MAX (256u << 10)
@@ -259,6 +260,32 @@ static int pump(struct session *s, struct kn_shim *shim)
     return code;
 }
 
+// -- a container that has ended --------------------------------------------------------------
+
+struct replay {
+    struct session *s;
+    enum kn_channel channel;
+};
+
+static bool replay_text(void *arg, struct kn_sv text)
+{
+    struct replay *r = arg;
+    post(r->s, (struct chunk){.channel = r->channel, .bytes = kn_sv_dup(text), .len = text.len});
+    return true;
+}
+
+static struct kn_status replay_log(struct session *s)
+{
+    struct kn_log_options o = {.tail = -1, .limit_bytes = PENDING_MAX, .wake_fd = -1, .skip_err = true};
+    struct replay out = {s, KN_STDOUT}, err = {s, KN_STDERR};
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%d.log", s->c.log, s->c.restarts);
+    KN_TRY(kn_log_read(path, &o, replay_text, &out));
+    o.skip_err = false;
+    o.skip_out = true;
+    return kn_log_read(path, &o, replay_text, &err);
+}
+
 static void *session_run(void *arg)
 {
     struct session *s = arg;
@@ -271,13 +298,14 @@ static void *session_run(void *arg)
     pthread_detach(pthread_self());
     kn_random(random, sizeof random);
     kn_hex(random, sizeof random, id);
-    struct kn_status st = kn_shim_connect(s->c.run, &shim);
-    if (kn_ok(st))
+    bool over = s->attach && !s->c.running;
+    struct kn_status st = over ? replay_log(s) : kn_shim_connect(s->c.run, &shim);
+    if (kn_ok(st) && !over)
         st = s->attach ? start_attach(s, shim, theirs) : start_exec(s, shim, id, theirs, a);
     for (int i = 0; i < 3; i++)
         if (theirs[i] >= 0)
             close(theirs[i]);
-    if (kn_ok(st))
+    if (kn_ok(st) && !over)
         code = pump(s, shim);
     for (size_t i = 0; i < KN_ARRAY_LEN(suffixes); i++) {
         snprintf(path, sizeof path, "%s/%s.%s", s->c.bundle, id, suffixes[i]);
