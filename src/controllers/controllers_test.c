@@ -59,8 +59,8 @@ KTEST(a_deployment_becomes_pods_and_follows_its_template)
           "{\"spec\":{\"template\":{\"metadata\":{\"annotations\":{\"turn\":\"2\"}}}}}");
     ktest_until(ct_count(kn_apps("replicasets"), "deploy", "") == 2);
     ktest_until(all_ready("deploy", "web", 5));
-    ktest_eq_sv(kn_meta_text(ct_get(kn_apps("deployments"), "deploy", "web"), KN_K_annotations,
-                             "deployment.kubernetes.io/revision"), "2");
+    ktest_until(kn_sv_is(kn_meta_text(ct_get(kn_apps("deployments"), "deploy", "web"), KN_K_annotations,
+                                      "deployment.kubernetes.io/revision"), "2"));
     ct_patch(kn_apps("deployments"), "deploy", "web", NULL, "{\"spec\":{\"replicas\":0}}");
     ktest_until(ct_count(kn_core("pods"), "deploy", "app=web") == 0);
 }

@@ -76,11 +76,11 @@ KTEST(a_new_template_replaces_one_pod_after_the_other)
     ktest_until(of("ds-roll", KN_K_updatedNumberScheduled) == 1); // the first is not ready: the others wait
     ktest_until(of("ds-roll", KN_K_numberAvailable) == 2);
     ktest_until(updated("ds-roll", 3));
-    ktest_eq_int(ct_count(kn_apps("controllerrevisions"), "ds-roll", "app=d"), 2);
+    ktest_until(ct_count(kn_apps("controllerrevisions"), "ds-roll", "app=d") == 2);
     ct_patch(kn_apps("daemonsets"), "ds-roll", "d", NULL, // as kubectl rollout undo does
              "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"v1\"}]}}}}");
     ktest_until(updated("ds-roll", 3));
-    ktest_eq_int(ct_count(kn_apps("controllerrevisions"), "ds-roll", "app=d"), 2);
+    ktest_until(ct_count(kn_apps("controllerrevisions"), "ds-roll", "app=d") == 2);
     end("ds-roll");
 }
 
@@ -93,7 +93,7 @@ KTEST(with_surge_the_new_pod_comes_before_the_old_one_goes)
     ct_patch(kn_apps("daemonsets"), "ds-surge", "d", NULL,
              "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"v2\"}]}}}}");
     ktest_until(ct_count(kn_core("pods"), "ds-surge", "app=d") == 2);
-    ktest_eq_int(of("ds-surge", KN_K_numberAvailable), 1);
+    ktest_until(of("ds-surge", KN_K_numberAvailable) == 1);
     ct_run_pods("ds-surge");
     ktest_until(ct_count(kn_core("pods"), "ds-surge", "app=d") == 1);
     end("ds-surge");
@@ -108,7 +108,7 @@ KTEST(on_delete_leaves_old_pods_alone)
     ct_patch(kn_apps("daemonsets"), "ds-manual", "d", NULL,
              "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"v2\"}]}}}}");
     ktest_until(of("ds-manual", KN_K_updatedNumberScheduled) == 0);
-    ktest_eq_int(of("ds-manual", KN_K_numberAvailable), 1);
+    ktest_until(of("ds-manual", KN_K_numberAvailable) == 1);
     struct kn_obj_list l;
     ktest_ok(kn_client_list(ct_admin, kn_core("pods"), &(struct kn_list_options){.ns = KN_SV("ds-manual")}, &l));
     ktest_ok(kn_client_delete(ct_admin, kn_core("pods"), l.items[0]->ns, l.items[0]->name, KN_DELETE_DEFAULT));

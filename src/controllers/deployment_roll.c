@@ -240,7 +240,7 @@ static struct kn_status scale_in_proportion(struct kn_rollout *r)
 {
     int64_t total = total_wanted(r), allowed = r->replicas ? r->replicas + r->surge : 0;
     int64_t change = allowed - total, left = change;
-    for (size_t i = r->sets.len; i-- > 0 && left;) {
+    for (size_t i = r->sets.len; i-- > 0;) {
         const struct kn_obj *set = r->sets.ptr[i];
         int64_t now = kn_set_wanted(set);
         if (now == 0)
@@ -252,7 +252,7 @@ static struct kn_status scale_in_proportion(struct kn_rollout *r)
         if (now + part < 0)
             part = -now;
         left -= part;
-        KN_TRY(scale(r, set, now + part));
+        KN_TRY(scale(r, set, now + part)); // also a set that stays as it is learns the new limits
     }
     return KN_STATUS_OK;
 }
