@@ -18,7 +18,12 @@
 #include "store/lmdb.h"
 
 #define FIRST_FD 3 // listening sockets, then the descriptor that wants to know when we are ready
+// History is for watchers and pages that lag: five minutes of it, but under a storm of writes no more
+// than so many revisions, or the disk would fill with what nobody reads.
 #define KEEP_HISTORY (300 * KN_SECOND)
+#define KEEP_REVISIONS 10000
+#define TICK (5 * KN_SECOND)
+#define SAMPLES (KEEP_HISTORY / TICK)
 
 struct server {
     struct kn_site site;
@@ -92,26 +97,42 @@ static void reload(struct server *s)
         kn_info("the serving certificate was loaded again");
 }
 
-// Until told to end. History is forgotten when it is older than KEEP_HISTORY: at every tick what was
-// the newest revision a tick ago goes.
+// One sample of the newest revision a tick; what was the newest KEEP_HISTORY ago may be forgotten.
+struct history {
+    int64_t samples[SAMPLES];
+    uint64_t ticks;
+};
+
+static void forget(struct server *s, struct history *h)
+{
+    int64_t now, compacted;
+    kn_store_revisions(s->store, &now, &compacted);
+    int64_t to = h->ticks >= SAMPLES ? h->samples[h->ticks % SAMPLES] : 0;
+    h->samples[h->ticks++ % SAMPLES] = now;
+    if (now - KEEP_REVISIONS > to)
+        to = now - KEEP_REVISIONS;
+    if (to > compacted)
+        kn_log_status(KN_LOG_WARN, kn_store_compact(s->store, to), "compact the store");
+    if (h->ticks % SAMPLES == 0)
+        malloc_trim(0);
+}
+
+// Until told to end.
 static void serve(struct server *s, const sigset_t *signals)
 {
-    int64_t last = 0;
-    for (;;) {
-        struct timespec tick = {KEEP_HISTORY / KN_SECOND, 0};
-        int sig = sigtimedwait(signals, NULL, &tick);
+    struct history h = {.ticks = 0};
+    for (int64_t next = kn_mono() + TICK;;) {
+        int64_t left = next - kn_mono();
+        struct timespec wait = {left > 0 ? left / KN_SECOND : 0, left > 0 ? left % KN_SECOND : 0};
+        int sig = sigtimedwait(signals, NULL, &wait);
         if (sig == SIGTERM || sig == SIGINT)
             return;
         if (sig == SIGHUP)
             reload(s);
-        if (sig >= 0)
-            continue;
-        int64_t now;
-        kn_store_revisions(s->store, &now, NULL);
-        if (last)
-            kn_log_status(KN_LOG_WARN, kn_store_compact(s->store, last), "compact the store");
-        last = now;
-        malloc_trim(0);
+        if (kn_mono() >= next) {
+            forget(s, &h);
+            next = kn_mono() + TICK;
+        }
     }
 }
 

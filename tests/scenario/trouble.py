@@ -171,7 +171,7 @@ def full_disk(m):
 def run(m):
     # A small disk from the beginning: the cluster's folder is a file system of 256 MB.
     os.makedirs(m.data)
-    m.run("mount", "-t", "tmpfs", "-o", "size=256m", "disk", m.data)
+    m.run("mount", "-t", "tmpfs", "-o", "size=600m", "disk", m.data)
     m.up()
     two_supervisors(m)
     killed_while_written(m)
