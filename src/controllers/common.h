@@ -33,6 +33,7 @@ struct kn_status kn_pod_gc_start(struct kn_env *env, struct kn_controller **ret)
 struct kn_status kn_clusterrole_start(struct kn_env *env, struct kn_controller **ret);
 struct kn_status kn_event_ttl_start(struct kn_env *env, struct kn_controller **ret);
 struct kn_status kn_daemonset_start(struct kn_env *env, struct kn_controller **ret);
+struct kn_status kn_statefulset_start(struct kn_env *env, struct kn_controller **ret);
 
 const struct kn_resource *kn_core(const char *plural);             // core/v1
 const struct kn_resource *kn_apps(const char *plural);             // apps/v1

@@ -15,6 +15,7 @@ static const struct row {
     {"replicaset-controller", NULL, kn_replicaset_start},
     {"deployment-controller", NULL, kn_deployment_start},
     {"daemon-set-controller", NULL, kn_daemonset_start},
+    {"statefulset-controller", NULL, kn_statefulset_start},
     {"endpoint-controller", "endpointslice-controller", kn_endpoints_start},
     {"node-controller", NULL, kn_node_start},
     {"clusterrole-aggregation-controller", NULL, kn_clusterrole_start},
