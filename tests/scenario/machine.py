@@ -405,7 +405,9 @@ class Machine:
         lines = []
         for argv in (("ip", "-o", "link"), ("ip", "-4", "route"), ("ip", "rule"), ("ip", "netns", "list"),
                      ("nft", "list", "ruleset")):
-            words = [w for w in self.run(*argv, code=None).out.splitlines()]
+            words = self.run(*argv, code=None).out.splitlines()
+            if argv[-1] == "link":  # its name: the state of a link settles in its own time
+                words = [w.split(":")[1].strip() for w in words]
             lines += [f"{argv[0]} {argv[-1]}: {w}" for w in sorted(words)]
         for line in open("/proc/self/mountinfo"):
             lines.append("mount " + line.split()[4])
