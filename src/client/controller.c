@@ -7,6 +7,7 @@
 #define MAX_WORKERS 16
 #define BACKOFF_FIRST (5 * KN_MILLI)
 #define BACKOFF_MAX (1000 * KN_SECOND)
+#define BACKOFF_CONFLICT (80 * KN_MILLI)
 
 // A key that the queue knows: it waits, is worked on, is delayed, or has failed. Otherwise it is
 // forgotten. Everything under the controller's lock.
@@ -158,18 +159,20 @@ static struct entry *take_locked(struct kn_controller *c)
     }
 }
 
-static int64_t backoff(unsigned failures)
+// A conflict says that somebody else was faster, and nothing of the cluster's health. Where two are at
+// work, many may follow each other at once, and the last of them must not leave a long wait behind.
+static int64_t backoff(unsigned failures, enum kn_code code)
 {
-    int64_t d = BACKOFF_FIRST;
-    for (unsigned i = 1; i < failures && d < BACKOFF_MAX; i++)
+    int64_t d = BACKOFF_FIRST, most = code == KN_CONFLICT ? BACKOFF_CONFLICT : BACKOFF_MAX;
+    for (unsigned i = 1; i < failures && d < most; i++)
         d *= 2;
-    return d < BACKOFF_MAX ? d : BACKOFF_MAX;
+    return d < most ? d : most;
 }
 
-static void finish_locked(struct kn_controller *c, struct entry *e, bool ok, int64_t after)
+static void finish_locked(struct kn_controller *c, struct entry *e, enum kn_code code, int64_t after)
 {
     e->active = false;
-    if (ok) {
+    if (code == KN_OK) {
         c->done++;
         e->failures = 0;
         if (e->heap && e->retry)
@@ -179,7 +182,7 @@ static void finish_locked(struct kn_controller *c, struct entry *e, bool ok, int
     } else {
         c->failed++;
         e->failures++;
-        delay(c, e, kn_mono() + backoff(e->failures), true);
+        delay(c, e, kn_mono() + backoff(e->failures, code), true);
     }
     if (e->again) {
         e->again = false;
@@ -196,12 +199,12 @@ static void *work(void *arg)
         pthread_mutex_unlock(&c->lock);
         int64_t after = 0;
         struct kn_status s = c->spec.reconcile(c->spec.ctx, kn_sv(e->key, e->len), &after);
-        bool ok = kn_ok(s);
+        enum kn_code code = s.code;
         // a conflict or an object that went away is how competing writers meet: tried again, not news
         bool news = s.code != KN_CONFLICT && s.code != KN_NOT_FOUND && s.code != KN_ALREADY_EXISTS;
         kn_log_status(news ? KN_LOG_WARN : KN_LOG_DEBUG, s, "%s: %s", c->spec.name, e->key);
         pthread_mutex_lock(&c->lock);
-        finish_locked(c, e, ok, after);
+        finish_locked(c, e, code, after);
     }
     pthread_cond_broadcast(&c->more);
     pthread_mutex_unlock(&c->lock);

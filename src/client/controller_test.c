@@ -204,6 +204,25 @@ KTEST(many_delayed_keys_keep_their_heap_in_order)
     end(c, &p);
 }
 
+// Thirteen failures would make others wait for twenty seconds.
+KTEST(conflicts_leave_no_long_wait_behind)
+{
+    struct probe p;
+    struct kn_controller *c = start(&p, 1);
+    p.failures = 13;
+    ktest_ok(kn_controller_start(c));
+    for (int i = 0; i < 12; i++) { // each is brought by an event, at once
+        kn_controller_add(c, KN_SV("a"));
+        wait_calls(&p, i + 1);
+    }
+    wait_calls(&p, 14); // two by themselves: the patience of the wait is shorter than 2^12 * 5 ms
+    kn_controller_stop(c);
+    struct kn_controller_stats st;
+    kn_controller_get_stats(c, &st);
+    ktest_eq_int(st.done, 1);
+    end(c, &p);
+}
+
 KTEST(adding_a_failed_key_does_not_lose_it)
 {
     struct probe p;
@@ -225,4 +244,5 @@ KTEST_MAIN(KTEST_CASE(a_key_that_waits_is_there_once_and_order_is_kept),
            KTEST_CASE(delayed_keys_come_in_the_order_of_their_times),
            KTEST_CASE(a_reconcile_that_asks_for_it_comes_again),
            KTEST_CASE(many_delayed_keys_keep_their_heap_in_order),
+           KTEST_CASE(conflicts_leave_no_long_wait_behind),
            KTEST_CASE(adding_a_failed_key_does_not_lose_it))
