@@ -178,6 +178,9 @@ struct kn_status kn_rest_decode(struct kn_rest *rest, struct kn_sv key, struct k
 
 struct kn_status kn_authenticate(struct kn_apiserver *s, struct kn_http_req *http,
                                  struct kn_arena *a, const struct kn_user **ret);
+// impersonate.c: replaces the user by whom the Impersonate-* headers name. KN_FORBIDDEN if he may not.
+struct kn_status kn_impersonate(struct kn_apiserver *s, struct kn_http_req *http, struct kn_arena *a,
+                                const struct kn_user **user);
 // One question to the authorizers.
 struct kn_attributes {
     const struct kn_user *user;

@@ -125,6 +125,7 @@ static struct kn_status authorize(struct kn_request *r)
 static struct kn_status admit_request(struct kn_request *r, struct kn_http_req *http)
 {
     KN_TRY(kn_authenticate(r->server, http, r->arena, &r->user));
+    KN_TRY(kn_impersonate(r->server, http, r->arena, &r->user));
     struct kn_status routed = kn_route(r);
     if (!kn_ok(routed) && !kn_user_in(r->user, "system:authenticated")) {
         kn_status_done(&routed); // what exists is not told to strangers
