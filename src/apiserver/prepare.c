@@ -183,7 +183,7 @@ static void set_families(struct kn_request *r, struct kn_json *spec)
         kn_json_set_str(r->arena, spec, KN_K_ipFamilyPolicy, KN_SV("SingleStack"));
 }
 
-static struct kn_status allocate_service(struct kn_request *r, struct kn_json *obj,
+static struct kn_status allocate_for(struct kn_request *r, struct kn_json *obj,
                                          const struct kn_json *old_spec)
 {
     struct kn_json *spec = kn_json_ensure_object(r->arena, obj, KN_K_spec);
@@ -219,6 +219,17 @@ static struct kn_status allocate_service(struct kn_request *r, struct kn_json *o
     struct kn_status s = allocate_ports(r, spec, old_spec);
     if (!kn_ok(s))
         kn_prepare_undo(r, obj, NULL);
+    return s;
+}
+
+// The request of a create has no name: what is refused is called as the object is.
+static struct kn_status allocate_service(struct kn_request *r, struct kn_json *obj,
+                                         const struct kn_json *old_spec)
+{
+    struct kn_sv asked = r->name;
+    r->name = KN_JSON_STR_AT(obj, KN_K_metadata, KN_K_name);
+    struct kn_status s = allocate_for(r, obj, old_spec);
+    r->name = asked;
     return s;
 }
 

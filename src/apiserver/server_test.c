@@ -129,6 +129,43 @@ KTEST(asks_who_and_whether_he_may)
     kn_http_client_free(user);
 }
 
+// GET with one or two more headers.
+static void expect_as(struct kn_http_client *c, const char *path, const char *name, const char *value,
+                      const char *name2, const char *value2, int status, const char *part)
+{
+    struct kn_arena *a = kn_arena_new(0, 1u << 20);
+    struct kn_http_header headers[] = {{kn_sv_c(name), kn_sv_c(value)}, {kn_sv_c(name2), kn_sv_c(value2)}};
+    struct kn_http_client_req req = {.method = "GET", .url = kn_sv_c(path), .headers = headers,
+                                     .headers_len = name2[0] ? 2 : 1, .deadline = kn_mono() + 10 * KN_SECOND};
+    struct kn_http_client_resp resp;
+    ktest_ok(kn_http_call(c, &req, 1u << 20, a, &resp));
+    if (resp.status != status || kn_sv_search(resp.body, kn_sv_c(part)) < 0)
+        print_error("%s as %s: %d, wanted %d with %s: %.*s\n", path, value, resp.status, status, part,
+                    KN_SV_ARG(resp.body));
+    ktest_eq_int(resp.status, status);
+    ktest_true(kn_sv_search(resp.body, kn_sv_c(part)) >= 0);
+    kn_arena_free(a);
+}
+
+KTEST(acts_as_somebody_else_only_with_the_right_to)
+{
+    struct kn_http_client *user;
+    ktest_ok(test_api_client(&api, "mallory", NULL, &user));
+    expect_as(admin, CM, "Impersonate-User", "eve", "", "", 403, "User \\\"eve\\\" cannot list");
+    expect_as(admin, CM, "impersonate-user", "eve", "Impersonate-Group", "system:masters", 200, "ConfigMapList");
+    expect_as(admin, CM, "Impersonate-User", "system:serviceaccount:default:robot", "", "", 403,
+              "User \\\"system:serviceaccount:default:robot\\\" cannot list");
+    expect_as(admin, "/api", "Impersonate-User", "system:serviceaccount:default:robot", "", "", 200, "APIVersions");
+    expect_as(admin, "/api", "Impersonate-User", "system:anonymous", "", "", 403, "cannot get path");
+    expect_as(admin, CM, "Impersonate-Group", "system:masters", "", "", 400, "without impersonating a user");
+    expect_as(admin, CM, "Impersonate-Extra-Scopes", "x", "", "", 400, "without impersonating a user");
+    expect_as(user, CM, "Impersonate-User", "eve", "", "", 403,
+              "users \\\"eve\\\" is forbidden: User \\\"mallory\\\" cannot impersonate resource \\\"users\\\"");
+    expect_as(user, CM, "Impersonate-User", "system:serviceaccount:default:robot", "", "", 403,
+              "cannot impersonate resource \\\"serviceaccounts\\\" in API group \\\"\\\" in the namespace \\\"default\\\"");
+    kn_http_client_free(user);
+}
+
 KTEST(begins_with_what_a_cluster_needs)
 {
     expect(admin, "GET", "/api/v1/namespaces/kube-system", NULL, 200, "\"phase\":\"Active\"");
@@ -229,7 +266,7 @@ KTEST(services_get_addresses_and_ports_once)
     expect(admin, "POST", "/api/v1/namespaces/default/services", text, 201, "\"clusterIP\":\"10.96.");
     snprintf(text, sizeof text, body, "two");
     expect(admin, "POST", "/api/v1/namespaces/default/services", text, 422,
-           "provided port is already allocated");
+           "Service \\\"two\\\" is invalid: spec.ports[0].nodePort: Invalid value: 31001: provided port is already allocated");
     expect(admin, "DELETE", "/api/v1/namespaces/default/services/one", NULL, 200, NULL);
     expect(admin, "POST", "/api/v1/namespaces/default/services", text, 201, "31001");
 }
@@ -261,6 +298,7 @@ int main(void)
         KTEST_CASE(creates_reads_changes_and_deletes),
         KTEST_CASE(refuses_in_upstreams_words),
         KTEST_CASE(asks_who_and_whether_he_may),
+        KTEST_CASE(acts_as_somebody_else_only_with_the_right_to),
         KTEST_CASE(begins_with_what_a_cluster_needs),
         KTEST_CASE(pages_a_list_as_it_was_at_its_first_page),
         KTEST_CASE(a_watch_tells_every_change_in_order),

@@ -147,7 +147,7 @@ static bool flag(struct kn_http_req *r, const char *name)
     return kn_sv_is(text, "true") || kn_sv_is(text, "1");
 }
 
-static void serve_logs(struct kn_http_req *r, const struct kn_pod_container *c)
+static void serve_logs(struct kn_http_req *r, struct kn_sv pod, const struct kn_pod_container *c)
 {
     struct log_job *j = KN_NEW(struct log_job);
     struct kn_sv since = kn_query_get(kn_http_arena(r), kn_http_query(r), "sinceTime");
@@ -170,8 +170,9 @@ static void serve_logs(struct kn_http_req *r, const struct kn_pod_container *c)
         j->o.since.ns = kn_now().ns - seconds * KN_SECOND;
     if (run < 0 || access(j->path, R_OK) < 0) {
         job_free(j);
-        fail(r, previous ? kn_error(KN_BAD_REQUEST, "previous terminated container not found")
-                         : kn_error(KN_BAD_REQUEST, "the container is waiting to start: it has no log yet"));
+        fail(r, previous ? kn_error(KN_BAD_REQUEST, "previous terminated container \"%s\" in pod \"%.*s\" not found", c->name, KN_SV_ARG(pod))
+                         : kn_error(KN_BAD_REQUEST, "container \"%s\" in pod \"%.*s\" is waiting to start: %s", c->name,
+                                    KN_SV_ARG(pod), c->reason));
         return;
     }
     static const struct kn_http_header type = {{"Content-Type", 12}, {"text/plain", 10}};
@@ -216,7 +217,7 @@ static void serve_container(struct kn_kubelet_server *s, struct kn_http_req *r, 
     }
     struct kn_status st = kn_agent_container(s->c.agent, part[0], part[1], part[n - 1], &c);
     if (kn_ok(st) && kn_sv_is(verb, "containerLogs")) {
-        serve_logs(r, &c);
+        serve_logs(r, part[1], &c);
         return;
     }
     // Whoever attaches to a container that waits for input, and ended a moment ago, has its output

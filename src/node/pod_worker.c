@@ -488,6 +488,9 @@ struct kn_status kn_pod_worker_container(struct kn_pod_worker *w, struct kn_sv n
             if (name.len ? !kn_sv_is(name, s->name) : s->init)
                 continue;
             found = true;
+            snprintf(ret->name, sizeof ret->name, "%s", s->name);
+            snprintf(ret->reason, sizeof ret->reason, "%s",
+                     s->reason[0] ? s->reason : !s->init && w->slots[0].init ? "PodInitializing" : "ContainerCreating");
             snprintf(ret->id, sizeof ret->id, "%s", s->id);
             snprintf(ret->run, sizeof ret->run, "%s", w->sandbox.run);
             snprintf(ret->bundle, sizeof ret->bundle, "%s", s->bundle);

@@ -23,7 +23,8 @@ void kn_pod_worker_stop(struct kn_pod_worker *w);
 
 // Any thread: what exec, attach and logs need to know of a container. KN_NOT_FOUND without it.
 struct kn_pod_container {
-    char id[72], run[128], bundle[256], log[640];
+    char name[64], id[72], run[128], bundle[256], log[640];
+    char reason[48]; // why it waits
     bool running, tty, stdin_open;
     int restarts;
 };
