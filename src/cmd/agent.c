@@ -74,6 +74,7 @@ static struct kn_status start(struct agent *a)
                                      .cluster_dns = a->site.cluster_dns,
                                      .cluster_domain = a->site.domain,
                                      .kubelet_port = (uint16_t)a->site.kubelet_port,
+                                     .services = kn_wiring_service_cache(a->wiring),
                                      .network = kn_wiring_pod_network(a->wiring)};
     KN_TRY(kn_agent_start(&config, &a->agent));
     struct kn_kubelet_config kubelet = {.agent = a->agent,

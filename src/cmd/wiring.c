@@ -15,6 +15,7 @@ struct kn_wiring {
     struct kn_dns *dns;
     struct kn_pod_nets *nets;
     struct kn_pod_network adapter;
+    struct kn_cache *service_cache;
 };
 
 static struct kn_pod_net request(const struct kn_pod_net_request *r)
@@ -64,6 +65,7 @@ static struct kn_status start_services(const struct kn_site *s, struct kn_client
     const struct kn_resource *services = kn_resource_find(KN_SV(""), KN_SV("v1"), KN_SV("services"));
     KN_TRY(kn_client_cache(client, services, NULL, deadline, &c.service_cache));
     KN_TRY(kn_client_cache(client, slices, NULL, deadline, &c.slice_cache));
+    w->service_cache = c.service_cache;
     KN_TRY(kn_services_start(&c, &w->services));
     struct kn_dns_config d = {.domain = kn_sv_c(s->domain),
                               .address = c.dns,
@@ -100,6 +102,11 @@ struct kn_status kn_wiring_open(const struct kn_site *s, struct kn_client *clien
 struct kn_pod_network *kn_wiring_pod_network(struct kn_wiring *w)
 {
     return &w->adapter;
+}
+
+struct kn_cache *kn_wiring_service_cache(struct kn_wiring *w)
+{
+    return w->service_cache;
 }
 
 void kn_wiring_close(struct kn_wiring *w)

@@ -10,6 +10,7 @@ struct kn_wiring;
 struct kn_status kn_wiring_open(const struct kn_site *s, struct kn_client *client,
                                 struct kn_wiring **ret);
 struct kn_pod_network *kn_wiring_pod_network(struct kn_wiring *w); // borrowed
+struct kn_cache *kn_wiring_service_cache(struct kn_wiring *w);     // borrowed
 void kn_wiring_close(struct kn_wiring *w); // what is in the kernel stays
 // Leaves nothing of the network.
 struct kn_status kn_wiring_reset_network(const struct kn_site *s);

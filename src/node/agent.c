@@ -14,6 +14,7 @@
 #include "client/events.h"
 #include "node/image_pull.h"
 #include "node/pod_sandbox.h"
+#include "node/service_env.h"
 #include "node/shim_client.h"
 
 #define LEASE_SECONDS 40
@@ -114,6 +115,14 @@ static struct kn_status api_pull(void *arg, const struct kn_obj *pod, struct kn_
     struct kn_agent *a = arg;
     return a->c.pull ? a->c.pull(a->c.pull_arg, pod, image)
                      : kn_pull_for_pod(a->puller, &a->node.api, pod, image);
+}
+
+static void api_services(void *arg, struct kn_sv ns, bool links,
+                         void (*add)(void *ctx, struct kn_sv name, struct kn_sv value), void *ctx)
+{
+    struct kn_agent *a = arg;
+    if (a->c.services)
+        kn_service_env(a->c.services, ns, links, add, ctx);
 }
 
 // -- pods ------------------------------------------------------------------------------------
@@ -486,7 +495,7 @@ static struct kn_status open_parts(struct kn_agent *a)
                           .cluster_domain = kn_sv_c(a->c.cluster_domain ? a->c.cluster_domain : "cluster.local"),
                           .memory_capacity = memory_capacity(), .can_lower_oom = has_capability(24),
                           .network = a->c.network,
-                          .api = {.arg = a, .get = api_get, .token = api_token, .put_status = api_put_status,
+                          .api = {.arg = a, .get = api_get, .token = api_token, .put_status = api_put_status, .services = api_services,
                                   .finish = api_finish, .event = api_event, .pull = api_pull}};
     KN_TRY(find_resources(a));
     KN_TRY(kn_cgroups_open(&n->cgroups));

@@ -14,6 +14,7 @@ struct kn_agent_config {
     const char *host_ip;                      // of this machine, as text
     const char *cluster_dns, *cluster_domain; // NULL: none, "cluster.local"
     uint16_t kubelet_port;                    // announced as the node's endpoint; 0: none
+    struct kn_cache *services;                // for containers' environment; NULL: none is told
     struct kn_pod_network *network;           // NULL: pods have loopback alone
     int max_pods;                             // 0: 110
     const char *registries;                   // file of image_pull.h: mirrors, credentials; NULL: none

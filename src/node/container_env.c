@@ -246,8 +246,9 @@ struct kn_status kn_env_fill(struct kn_env *e, const struct kn_container_spec *c
     if (c->sandbox->host_network)
         gethostname(host, sizeof host - 1);
     kn_env_set(e, KN_SV("HOSTNAME"), host[0] ? kn_sv_c(host) : wanted.len ? wanted : c->pod->name);
-    if (c->node->api.services && kn_json_bool(kn_json_get(spec, KN_K_enableServiceLinks), true))
-        c->node->api.services(c->node->api.arg, c->pod->ns, kn_env_set, e);
+    if (c->node->api.services)
+        c->node->api.services(c->node->api.arg, c->pod->ns,
+                              kn_json_bool(kn_json_get(spec, KN_K_enableServiceLinks), true), kn_env_set, e);
     KN_JSON_EACH(v, kn_json_get(c->container, KN_K_envFrom)) {
         KN_TRY(from_all(e, c, v, KN_NODE_CONFIG_MAP));
         KN_TRY(from_all(e, c, v, KN_NODE_SECRET));

@@ -24,9 +24,10 @@ struct kn_node_api {
     // Never blocks. path: "spec.containers{nginx}", or empty.
     void (*event)(void *arg, const struct kn_obj *pod, struct kn_sv path, const char *type,
                   const char *reason, const char *message);
-    // Environment of the services that the pod sees: calls add for each variable. May be NULL.
-    void (*services)(void *arg, struct kn_sv ns, void (*add)(void *ctx, struct kn_sv name, struct kn_sv value),
-                     void *ctx);
+    // Environment of the services that the pod sees (without links: of the API alone): calls add for
+    // each variable. May be NULL.
+    void (*services)(void *arg, struct kn_sv ns, bool links,
+                     void (*add)(void *ctx, struct kn_sv name, struct kn_sv value), void *ctx);
     // Brings an image in (ErrImagePull when it fails). NULL: nothing can be pulled.
     struct kn_status (*pull)(void *arg, const struct kn_obj *pod, struct kn_sv image);
 };
