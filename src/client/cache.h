@@ -21,7 +21,8 @@ void kn_cache_put(struct kn_cache *c, const struct kn_obj *obj);
 // Removes; `last` is the object as it was deleted (its rev is that of the deletion).
 void kn_cache_remove(struct kn_cache *c, const struct kn_obj *last);
 // Replaces everything by a fresh list (a re-list after a gap): subscribers see the differences.
-void kn_cache_replace(struct kn_cache *c, const struct kn_obj *const *objs, size_t len, int64_t rev);
+void kn_cache_replace(struct kn_cache *c, const struct kn_obj *const *objs, size_t len,
+                      int64_t rev);
 // The revision that the cache has seen (bookmarks raise it without an object).
 void kn_cache_set_rev(struct kn_cache *c, int64_t rev);
 
@@ -42,8 +43,8 @@ int64_t kn_cache_list(struct kn_cache *c, struct kn_sv ns, struct kn_sv after_ns
 // A function that gives the values under which an object is found: it calls emit for each. Adding
 // the same function again gives the same index. Returns the index's number.
 typedef void kn_index_emit(void *ctx, struct kn_sv value);
-unsigned kn_cache_add_index(struct kn_cache *c,
-                            void (*values)(const struct kn_obj *obj, kn_index_emit *emit, void *ctx));
+unsigned kn_cache_add_index(struct kn_cache *c, void (*values)(const struct kn_obj *obj,
+                                                               kn_index_emit *emit, void *ctx));
 void kn_cache_by_index(struct kn_cache *c, unsigned index, struct kn_sv value,
                        bool (*visit)(void *arg, const struct kn_obj *obj), void *arg);
 

@@ -5,9 +5,11 @@
 static const struct kn_obj *make(const char *ns, const char *name, const char *node, int rev)
 {
     char text[512];
-    snprintf(text, sizeof text,
-             "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"%s\",\"uid\":\"%s-%s\",\"resourceVersion\":"
-             "\"%d\"},\"spec\":{\"nodeName\":\"%s\"}}", name, ns, ns, name, rev, node);
+    snprintf(
+        text, sizeof text,
+        "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"%s\",\"uid\":\"%s-%s\",\"resourceVersion\":"
+        "\"%d\"},\"spec\":{\"nodeName\":\"%s\"}}",
+        name, ns, ns, name, rev, node);
     const struct kn_obj *o;
     ktest_ok(kn_obj_parse(kn_sv_c(text), &o));
     return o;

@@ -14,7 +14,7 @@ struct kn_delete_options {
     struct kn_sv uid;            // precondition, or empty
     int64_t rev;                 // precondition, or 0
     int64_t grace_seconds;       // -1: the object's own
-    const char *propagation;     // "Background", "Foreground", "Orphan"; NULL: the resource's default
+    const char *propagation; // "Background", "Foreground", "Orphan"; NULL: the resource's default
 };
 #define KN_DELETE_DEFAULT (&(struct kn_delete_options){.grace_seconds = -1})
 

@@ -37,7 +37,7 @@ struct kn_controller {
     unsigned started;
 };
 
-// -- the heap of delayed keys ----------------------------------------------------------------------
+// -- the heap of delayed keys ---------------------------------------------------------------------
 
 static void heap_place(struct kn_controller *c, size_t i, struct entry *e)
 {
@@ -86,7 +86,7 @@ static void heap_add(struct kn_controller *c, struct entry *e)
     heap_up(c, c->heap_len++, e);
 }
 
-// -- entries ---------------------------------------------------------------------------------------
+// -- entries --------------------------------------------------------------------------------------
 
 static struct entry *entry_of(struct kn_controller *c, struct kn_sv key)
 {
@@ -134,7 +134,7 @@ static void delay(struct kn_controller *c, struct entry *e, int64_t at, bool ret
         pthread_cond_signal(&c->more); // whoever waits for the first one waits too long now
 }
 
-// -- workers ---------------------------------------------------------------------------------------
+// -- workers --------------------------------------------------------------------------------------
 
 static struct entry *take_locked(struct kn_controller *c)
 {
@@ -159,8 +159,9 @@ static struct entry *take_locked(struct kn_controller *c)
     }
 }
 
-// A conflict says that somebody else was faster, and nothing of the cluster's health. Where two are at
-// work, many may follow each other at once, and the last of them must not leave a long wait behind.
+// A conflict says that somebody else was faster, and nothing of the cluster's health. Where two are
+// at work, many may follow each other at once, and the last of them must not leave a long wait
+// behind.
 static int64_t backoff(unsigned failures, enum kn_code code)
 {
     int64_t d = BACKOFF_FIRST, most = code == KN_CONFLICT ? BACKOFF_CONFLICT : BACKOFF_MAX;
@@ -169,7 +170,8 @@ static int64_t backoff(unsigned failures, enum kn_code code)
     return d < most ? d : most;
 }
 
-static void finish_locked(struct kn_controller *c, struct entry *e, enum kn_code code, int64_t after)
+static void finish_locked(struct kn_controller *c, struct entry *e, enum kn_code code,
+                          int64_t after)
 {
     e->active = false;
     if (code == KN_OK) {
@@ -200,7 +202,8 @@ static void *work(void *arg)
         int64_t after = 0;
         struct kn_status s = c->spec.reconcile(c->spec.ctx, kn_sv(e->key, e->len), &after);
         enum kn_code code = s.code;
-        // a conflict or an object that went away is how competing writers meet: tried again, not news
+        // a conflict or an object that went away is how competing writers meet: tried again, not
+        // news
         bool news = s.code != KN_CONFLICT && s.code != KN_NOT_FOUND && s.code != KN_ALREADY_EXISTS;
         kn_log_status(news ? KN_LOG_WARN : KN_LOG_DEBUG, s, "%s: %s", c->spec.name, e->key);
         pthread_mutex_lock(&c->lock);
@@ -211,7 +214,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-// -- the contract ----------------------------------------------------------------------------------
+// -- the contract ---------------------------------------------------------------------------------
 
 struct kn_controller *kn_controller_new(const struct kn_controller_spec *spec)
 {

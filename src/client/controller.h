@@ -2,8 +2,8 @@
 //
 // A key is text (usually "ns/name"); the queue holds each key once. A key that is being worked on
 // and is added again is worked on once more afterwards, never by two threads at once. A reconcile
-// that fails is tried again after 5 ms, doubling up to 1000 s (by key, until it succeeds; up to 80 ms
-// when it fails with KN_CONFLICT); one that asks for it (ret_after) comes again after that time.
+// that fails is tried again after 5 ms, doubling up to 1000 s (by key, until it succeeds; up to 80
+// ms when it fails with KN_CONFLICT); one that asks for it (ret_after) comes again after that time.
 #pragma once
 #include "base/clock.h"
 #include "client/client.h"

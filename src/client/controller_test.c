@@ -68,8 +68,8 @@ static void set_gate(struct probe *p, bool closed)
 static struct kn_controller *start(struct probe *p, unsigned workers)
 {
     probe_init(p);
-    struct kn_controller *c = kn_controller_new(
-        &(struct kn_controller_spec){.name = "test", .reconcile = note, .ctx = p, .workers = workers});
+    struct kn_controller *c = kn_controller_new(&(struct kn_controller_spec){
+        .name = "test", .reconcile = note, .ctx = p, .workers = workers});
     return c;
 }
 

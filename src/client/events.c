@@ -51,7 +51,7 @@ struct kn_recorder {
     struct kn_list series_lru, sources_lru; // oldest first
 };
 
-// -- limits ----------------------------------------------------------------------------------------
+// -- limits ---------------------------------------------------------------------------------------
 
 static void series_free(struct kn_recorder *r, struct series *s)
 {
@@ -98,7 +98,7 @@ static bool allowed(struct kn_recorder *r, struct kn_sv about)
     return true;
 }
 
-// -- writing ---------------------------------------------------------------------------------------
+// -- writing --------------------------------------------------------------------------------------
 
 static struct kn_sv time_text(struct kn_arena *a, struct kn_time t)
 {
@@ -113,7 +113,8 @@ static void set_if(struct kn_arena *a, struct kn_json *o, enum kn_atom key, stru
         kn_json_set_str(a, o, key, text);
 }
 
-static struct kn_json *body_of(const struct kn_recorder *r, const struct pending *p, struct kn_sv ns)
+static struct kn_json *body_of(const struct kn_recorder *r, const struct pending *p,
+                               struct kn_sv ns)
 {
     struct kn_arena *a = p->arena;
     struct kn_json *o = kn_json_new_object(a);
@@ -122,7 +123,8 @@ static struct kn_json *body_of(const struct kn_recorder *r, const struct pending
     struct kn_json *m = kn_json_ensure_object(a, o, KN_K_metadata);
     kn_json_set_str(a, m, KN_K_name,
                     kn_arena_printf(a, "%.*s.%llx", (int)(p->name.len < 220 ? p->name.len : 220),
-                                    p->name.ptr ? p->name.ptr : "", (unsigned long long)p->when.ns));
+                                    p->name.ptr ? p->name.ptr : "",
+                                    (unsigned long long)p->when.ns));
     kn_json_set_str(a, m, KN_K_namespace, ns);
     struct kn_json *i = kn_json_ensure_object(a, o, KN_K_involvedObject);
     set_if(a, i, KN_K_kind, p->kind);
@@ -151,7 +153,8 @@ static struct kn_status write_first(struct kn_recorder *r, const struct pending 
 {
     struct kn_sv ns = p->ns.len ? p->ns : KN_SV("default");
     const struct kn_obj *written = NULL;
-    KN_TRY(kn_client_create(r->client, r->events, ns, KN_SV_NULL, NULL, body_of(r, p, ns), &written));
+    KN_TRY(
+        kn_client_create(r->client, r->events, ns, KN_SV_NULL, NULL, body_of(r, p, ns), &written));
     if (r->series.len >= SERIES_MAX)
         series_free(r, KN_LIST_FIRST(&r->series_lru, struct series, lru));
     struct series *s = KN_NEW(struct series);
@@ -166,7 +169,8 @@ static struct kn_status write_first(struct kn_recorder *r, const struct pending 
     return KN_STATUS_OK;
 }
 
-static struct kn_status write_again(struct kn_recorder *r, const struct pending *p, struct series *s)
+static struct kn_status write_again(struct kn_recorder *r, const struct pending *p,
+                                    struct series *s)
 {
     struct kn_sv patch =
         kn_arena_printf(p->arena, "{\"count\":%lld,\"lastTimestamp\":\"%.*s\"}",
@@ -216,7 +220,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-// -- the contract ----------------------------------------------------------------------------------
+// -- the contract ---------------------------------------------------------------------------------
 
 struct kn_status kn_recorder_start(struct kn_client *client, const char *component,
                                    struct kn_sv host, struct kn_recorder **ret)

@@ -82,7 +82,8 @@ static void *work(void *arg)
     return NULL;
 }
 
-// As many threads as there are calls for, as far as they may be had; without them the caller does it.
+// As many threads as there are calls for, as far as they may be had; without them the caller does
+// it.
 static void wake(struct kn_fan *f, size_t wanted)
 {
     for (size_t i = 0; i < wanted && i < f->idle; i++)

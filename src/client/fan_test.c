@@ -14,8 +14,9 @@ static void call(void *ctx, size_t i)
 {
     struct probe *p = ctx;
     int now = ++p->inside;
-    for (int most = p->most; now > most && !__atomic_compare_exchange_n((int *)&p->most, &most, now, false,
-                                                                      __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);)
+    for (int most = p->most;
+         now > most && !__atomic_compare_exchange_n((int *)&p->most, &most, now, false,
+                                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);)
         ;
     p->called[i]++;
     int64_t end = kn_mono() + KTEST_PATIENCE;
@@ -89,7 +90,8 @@ KTEST(a_slow_start_ends_with_the_batch_that_failed)
         size_t count;
         int fail_at;
         size_t done;
-    } cases[] = {{3, -1, 3}, {300, -1, 300}, {300, 0, 4}, {300, 3, 4}, {300, 4, 12}, {300, 11, 12}, {300, 12, 28}, {0, -1, 0}};
+    } cases[] = {{3, -1, 3},   {300, -1, 300}, {300, 0, 4},   {300, 3, 4},
+                 {300, 4, 12}, {300, 11, 12},  {300, 12, 28}, {0, -1, 0}};
     struct kn_fan *f = kn_fan_new(4);
     for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++) {
         struct probe p = {.fail_at = cases[i].fail_at};
@@ -105,5 +107,6 @@ KTEST(a_slow_start_ends_with_the_batch_that_failed)
 }
 
 KTEST_MAIN(KTEST_CASE(calls_everything_once_and_several_at_a_time),
-           KTEST_CASE(works_without_threads_and_without_calls), KTEST_CASE(several_callers_share_it),
+           KTEST_CASE(works_without_threads_and_without_calls),
+           KTEST_CASE(several_callers_share_it),
            KTEST_CASE(a_slow_start_ends_with_the_batch_that_failed))

@@ -52,7 +52,7 @@ static struct kn_status relist(struct informer *f)
     return KN_STATUS_OK;
 }
 
-// -- events ----------------------------------------------------------------------------------------
+// -- events ---------------------------------------------------------------------------------------
 
 static struct kn_status on_line(struct informer *f, struct kn_sv line)
 {
@@ -81,7 +81,7 @@ static struct kn_status on_line(struct informer *f, struct kn_sv line)
     return KN_STATUS_OK;
 }
 
-// -- one watch -------------------------------------------------------------------------------------
+// -- one watch ------------------------------------------------------------------------------------
 
 static bool set_body(struct informer *f, struct kn_body *body)
 {
@@ -167,7 +167,7 @@ static struct kn_status watch(struct informer *f)
     return s;
 }
 
-// -- the thread ------------------------------------------------------------------------------------
+// -- the thread -----------------------------------------------------------------------------------
 
 static bool wait_backoff(struct informer *f)
 {
@@ -206,7 +206,8 @@ static void *run(void *arg)
             kn_status_done(&f->problem);
             f->problem = kn_status_copy(&s);
         }
-        kn_log_status(again ? KN_LOG_DEBUG : KN_LOG_WARN, s, "watch %.*s", KN_SV_ARG(f->resource->plural));
+        kn_log_status(again ? KN_LOG_DEBUG : KN_LOG_WARN, s, "watch %.*s",
+                      KN_SV_ARG(f->resource->plural));
         if (!wait_backoff(f))
             break;
     }

@@ -55,11 +55,12 @@ static struct kn_status make_new(struct kn_leader *l, struct kn_arena *a)
     kn_json_set_str(a, m, KN_K_name, kn_sv_c(l->name));
     kn_json_set_str(a, m, KN_K_namespace, kn_sv_c(l->ns));
     fill(l, a, root, true);
-    return kn_client_create(l->spec.client, l->resource, kn_sv_c(l->ns), KN_SV_NULL, NULL, root, NULL);
+    return kn_client_create(l->spec.client, l->resource, kn_sv_c(l->ns), KN_SV_NULL, NULL, root,
+                            NULL);
 }
 
-// One attempt to take or to renew. *ret_held: whether the lease is ours after it. An error says that
-// it is not known.
+// One attempt to take or to renew. *ret_held: whether the lease is ours after it. An error says
+// that it is not known.
 static struct kn_status attempt(struct kn_leader *l, struct kn_arena *a, bool *ret_held)
 {
     const struct kn_obj *o KN_CLEANUP(kn_obj_cleanup) = NULL;
@@ -85,7 +86,8 @@ static struct kn_status attempt(struct kn_leader *l, struct kn_arena *a, bool *r
     fill(l, a, root, true);
     if (kn_arena_failed(a))
         return kn_arena_error(a, "a lease");
-    KN_TRY(kn_client_update(l->spec.client, l->resource, kn_sv_c(l->ns), kn_sv_c(l->name), NULL, root,
+    KN_TRY(kn_client_update(l->spec.client, l->resource, kn_sv_c(l->ns), kn_sv_c(l->name), NULL,
+                            root,
                             NULL)); // its resourceVersion lets one candidate win
     *ret_held = true;
     return KN_STATUS_OK;
@@ -97,11 +99,12 @@ static void give_up(struct kn_leader *l)
     const struct kn_obj *o = NULL;
     struct kn_status s =
         kn_client_get(l->spec.client, l->resource, kn_sv_c(l->ns), kn_sv_c(l->name), &o);
-    if (kn_ok(s) && kn_sv_is(KN_JSON_STR_AT(o->root, KN_K_spec, KN_K_holderIdentity), l->identity)) {
+    if (kn_ok(s) &&
+        kn_sv_is(KN_JSON_STR_AT(o->root, KN_K_spec, KN_K_holderIdentity), l->identity)) {
         struct kn_json *root = kn_json_copy_shallow_text(a, o->root);
         fill(l, a, root, false);
-        s = kn_client_update(l->spec.client, l->resource, kn_sv_c(l->ns), kn_sv_c(l->name), NULL, root,
-                             NULL);
+        s = kn_client_update(l->spec.client, l->resource, kn_sv_c(l->ns), kn_sv_c(l->name), NULL,
+                             root, NULL);
     }
     kn_log_status(KN_LOG_DEBUG, s, "give up the lease %s/%s", l->ns, l->name);
     kn_obj_unref(o);
@@ -140,7 +143,8 @@ static void *run(void *arg)
         struct kn_status s = attempt(l, a, &held);
         kn_arena_free(a);
         bool known = kn_ok(s);
-        kn_log_status(s.code == KN_CONFLICT || s.code == KN_ALREADY_EXISTS ? KN_LOG_DEBUG : KN_LOG_WARN,
+        kn_log_status(s.code == KN_CONFLICT || s.code == KN_ALREADY_EXISTS ? KN_LOG_DEBUG
+                                                                           : KN_LOG_WARN,
                       s, "lease %s/%s", l->ns, l->name);
         if (known && held)
             l->renewed = begun;

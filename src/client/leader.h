@@ -2,8 +2,8 @@
 // Lease object (coordination.k8s.io/v1) in the manner that every Kubernetes client knows, so that
 // ours and others' processes may compete for the same lease.
 //
-// A lease that was not renewed for its duration, as seen by the own clock since the last change that
-// was observed, may be taken. The clocks of machines are not compared.
+// A lease that was not renewed for its duration, as seen by the own clock since the last change
+// that was observed, may be taken. The clocks of machines are not compared.
 #pragma once
 #include "client/client.h"
 
@@ -16,8 +16,9 @@ struct kn_leader_spec {
     int64_t duration;      // ns that others must wait; 0: 15 s (whole seconds go into the object)
     int64_t renew_within;  // ns after which a holder that cannot renew gives up; 0: 10 s
     int64_t retry;         // ns between attempts; 0: 2 s
-    // Both are called in the lease's thread; started must return (start threads, do not work there).
-    // lost: the work must have stopped when it returns. It is called at stop too, if it was held.
+    // Both are called in the lease's thread; started must return (start threads, do not work
+    // there). lost: the work must have stopped when it returns. It is called at stop too, if it was
+    // held.
     void (*started)(void *arg);
     void (*lost)(void *arg);
     void *arg;

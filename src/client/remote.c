@@ -8,10 +8,10 @@
 #define PAGE 500
 #define TRIES 6 // when the server says 429
 
-// -- paths and errors ------------------------------------------------------------------------------
+// -- paths and errors -----------------------------------------------------------------------------
 
-void kn_remote_path(struct kn_buf *out, const struct kn_resource *r, struct kn_sv ns, struct kn_sv name,
-                    const char *subresource)
+void kn_remote_path(struct kn_buf *out, const struct kn_resource *r, struct kn_sv ns,
+                    struct kn_sv name, const char *subresource)
 {
     if (r->group.len)
         kn_buf_addf(out, "/apis/%.*s/%.*s", KN_SV_ARG(r->group), KN_SV_ARG(r->version));
@@ -51,8 +51,8 @@ struct kn_status kn_remote_error(struct kn_arena *a, int http, struct kn_sv body
     kn_status_done(&s);
     if (!is_status) { // a proxy between, or no Kubernetes at all
         struct kn_sv text = kn_sv_trim(kn_sv_first(body, 200));
-        return kn_error(kn_code_from_wire(http, KN_SV_NULL), "%d %s%s%.*s", http, kn_http_phrase(http),
-                        text.len ? ": " : "", KN_SV_ARG(text));
+        return kn_error(kn_code_from_wire(http, KN_SV_NULL), "%d %s%s%.*s", http,
+                        kn_http_phrase(http), text.len ? ": " : "", KN_SV_ARG(text));
     }
     struct kn_sv reason = kn_json_str(kn_json_get(v, KN_K_reason));
     int code = (int)kn_json_int(kn_json_get(v, KN_K_code), http);
@@ -70,7 +70,7 @@ struct kn_status kn_remote_error(struct kn_arena *a, int http, struct kn_sv body
     return s;
 }
 
-// -- one request -----------------------------------------------------------------------------------
+// -- one request ----------------------------------------------------------------------------------
 
 struct request {
     const char *method;
@@ -165,7 +165,7 @@ static struct kn_status send_json(struct kn_client *client, const char *method, 
     return s;
 }
 
-// -- the contract ----------------------------------------------------------------------------------
+// -- the contract ---------------------------------------------------------------------------------
 
 #define PATH KN_BUF(8192)
 
@@ -174,7 +174,8 @@ static struct kn_status get(struct kn_client *c, const struct kn_resource *r, st
 {
     struct kn_buf path = PATH;
     kn_remote_path(&path, r, ns, name, NULL);
-    return send_for_object(c, &(struct request){.method = "GET", .limit = OBJECT_LIMIT}, &path, ret);
+    return send_for_object(c, &(struct request){.method = "GET", .limit = OBJECT_LIMIT}, &path,
+                           ret);
 }
 
 static struct kn_status create(struct kn_client *c, const struct kn_resource *r, struct kn_sv ns,
@@ -217,8 +218,9 @@ static struct kn_status patch(struct kn_client *c, const struct kn_resource *r, 
                            &path, ret);
 }
 
-static struct kn_status remove_one(struct kn_client *c, const struct kn_resource *r, struct kn_sv ns,
-                                   struct kn_sv name, const struct kn_delete_options *o)
+static struct kn_status remove_one(struct kn_client *c, const struct kn_resource *r,
+                                   struct kn_sv ns, struct kn_sv name,
+                                   const struct kn_delete_options *o)
 {
     struct kn_arena *a = kn_arena_new(1024, 1 << 20);
     struct kn_json *body = kn_json_new_object(a);
@@ -243,7 +245,7 @@ static struct kn_status remove_one(struct kn_client *c, const struct kn_resource
     return s;
 }
 
-// -- lists -----------------------------------------------------------------------------------------
+// -- lists ----------------------------------------------------------------------------------------
 
 typedef KN_VEC(const struct kn_obj *) obj_vec;
 
@@ -335,7 +337,7 @@ struct kn_status kn_remote_list(struct kn_client *client, const struct kn_resour
     return KN_STATUS_OK;
 }
 
-// -- open and close --------------------------------------------------------------------------------
+// -- open and close -------------------------------------------------------------------------------
 
 static void close_client(struct kn_client *client)
 {

@@ -16,15 +16,15 @@ struct remote {
 };
 
 // Appends the path of a resource, or of one object and its subresource.
-void kn_remote_path(struct kn_buf *out, const struct kn_resource *r, struct kn_sv ns, struct kn_sv name,
-                    const char *subresource);
+void kn_remote_path(struct kn_buf *out, const struct kn_resource *r, struct kn_sv ns,
+                    struct kn_sv name, const char *subresource);
 // Appends "&labelSelector=..&fieldSelector=.." where they are set.
 void kn_remote_selectors(struct kn_buf *out, const struct kn_list_options *o);
 // The error that an answer other than 2xx is.
 struct kn_status kn_remote_error(struct kn_arena *a, int http, struct kn_sv body);
 
-// One line of a watch: its type, and its object (a new reference), or for ERROR the text of the Status,
-// appended to *error. KN_SYNTAX, KN_INVALID.
+// One line of a watch: its type, and its object (a new reference), or for ERROR the text of the
+// Status, appended to *error. KN_SYNTAX, KN_INVALID.
 struct kn_status kn_watch_event_parse(struct kn_sv line, char type[16], struct kn_buf *error,
                                       const struct kn_obj **ret);
 

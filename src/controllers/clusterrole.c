@@ -55,8 +55,8 @@ static struct kn_status aggregate(struct ctx *c, struct union_of *u, const struc
     kn_json_set(u->arena, root, KN_K_rules, u->rules);
     if (kn_arena_failed(u->arena))
         return kn_arena_error(u->arena, "a cluster role");
-    return kn_client_update(c->env->client, kn_of("rbac.authorization.k8s.io", "clusterroles"), KN_SV_NULL,
-                            role->name, NULL, root, NULL);
+    return kn_client_update(c->env->client, kn_of("rbac.authorization.k8s.io", "clusterroles"),
+                            KN_SV_NULL, role->name, NULL, root, NULL);
 }
 
 static struct kn_status reconcile(void *arg, struct kn_sv key, int64_t *ret_after)
@@ -84,7 +84,8 @@ static bool add_aggregated(void *arg, const struct kn_obj *role)
 }
 
 // Which roles select this one is found out by asking all that aggregate: they are few.
-static void on_role(void *arg, enum kn_event_type type, const struct kn_obj *o, const struct kn_obj *old)
+static void on_role(void *arg, enum kn_event_type type, const struct kn_obj *o,
+                    const struct kn_obj *old)
 {
     struct ctx *c = arg;
     if (type == KN_EVENT_BOOKMARK)

@@ -15,7 +15,8 @@ const struct kn_resource *kn_apps(const char *plural)
     return kn_of("apps", plural);
 }
 
-struct kn_status kn_env_cache(struct kn_env *env, const struct kn_resource *r, struct kn_cache **ret)
+struct kn_status kn_env_cache(struct kn_env *env, const struct kn_resource *r,
+                              struct kn_cache **ret)
 {
     return kn_wrap(kn_client_cache(env->reader, r, NULL, env->deadline, ret), "%.*s",
                    KN_SV_ARG(r->plural));
@@ -108,7 +109,8 @@ struct kn_sv kn_now_text(struct kn_arena *a)
 }
 
 bool kn_condition_set(struct kn_arena *a, struct kn_json *conditions, const char *type,
-                      const char *status, const char *reason, struct kn_sv message, bool update_time)
+                      const char *status, const char *reason, struct kn_sv message,
+                      bool update_time)
 {
     struct kn_json *c = (struct kn_json *)(uintptr_t)kn_condition(conditions, type);
     bool turned = !c || !kn_sv_is(kn_json_str(kn_json_get(c, KN_K_status)), status);
@@ -130,7 +132,8 @@ bool kn_condition_set(struct kn_arena *a, struct kn_json *conditions, const char
 
 int64_t kn_pod_ready_since(const struct kn_obj *pod)
 {
-    const struct kn_json *c = kn_condition(KN_JSON_AT(pod->root, KN_K_status, KN_K_conditions), "Ready");
+    const struct kn_json *c =
+        kn_condition(KN_JSON_AT(pod->root, KN_K_status, KN_K_conditions), "Ready");
     struct kn_time t = {1};
     if (!kn_sv_is(kn_json_str(kn_json_get(c, KN_K_status)), "True"))
         return 0;

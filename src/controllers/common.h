@@ -39,7 +39,8 @@ const struct kn_resource *kn_core(const char *plural);             // core/v1
 const struct kn_resource *kn_apps(const char *plural);             // apps/v1
 const struct kn_resource *kn_of(const char *group, const char *plural); // version v1
 
-struct kn_status kn_env_cache(struct kn_env *env, const struct kn_resource *r, struct kn_cache **ret);
+struct kn_status kn_env_cache(struct kn_env *env, const struct kn_resource *r,
+                              struct kn_cache **ret);
 
 // "ns/name" or "name".
 void kn_key_split(struct kn_sv key, struct kn_sv *ret_ns, struct kn_sv *ret_name);
@@ -50,8 +51,8 @@ typedef KN_VEC(const struct kn_obj *) kn_objs;
 void kn_objs_done(kn_objs *v);
 bool kn_objs_collect(void *objs, const struct kn_obj *o); // a visit function
 
-// An index function: the uid of the controller reference, or, where there is none, kn_index_nobody of
-// the namespace: whom a controller may adopt is found without looking at all.
+// An index function: the uid of the controller reference, or, where there is none, kn_index_nobody
+// of the namespace: whom a controller may adopt is found without looking at all.
 void kn_index_controller_uid(const struct kn_obj *o, kn_index_emit *emit, void *ctx);
 struct kn_sv kn_index_nobody(struct kn_sv ns, char out[KN_OBJ_KEY_TEXT]);
 // Another: the node of a pod.
@@ -64,7 +65,8 @@ bool kn_owned_by(const struct kn_obj *o, const struct kn_obj *owner);
 // right: lastTransitionTime changes only with the status. Returns whether anything changed.
 const struct kn_json *kn_condition(const struct kn_json *conditions, const char *type);
 bool kn_condition_set(struct kn_arena *a, struct kn_json *conditions, const char *type,
-                      const char *status, const char *reason, struct kn_sv message, bool update_time);
+                      const char *status, const char *reason, struct kn_sv message,
+                      bool update_time);
 struct kn_sv kn_now_text(struct kn_arena *a);
 
 // -- pods --

@@ -8,8 +8,8 @@ struct kn_controllers;
 
 struct kn_controllers_config {
     // A client with the rights of this service account of kube-system; NULL: as the user
-    // system:kube-controller-manager, who may read everything. In the API server's process a call of
-    // it; elsewhere a connection.
+    // system:kube-controller-manager, who may read everything. In the API server's process a call
+    // of it; elsewhere a connection.
     struct kn_status (*open)(void *arg, const char *service_account, struct kn_client **ret);
     void *arg;
     struct kn_sv ca_pem; // published to every namespace; copied

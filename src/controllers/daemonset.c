@@ -1,5 +1,5 @@
-// One pod of a daemon set on every node that it may run on. The scheduler binds them, each to the node that
-// it is meant for.
+// One pod of a daemon set on every node that it may run on. The scheduler binds them, each to the
+// node that it is meant for.
 #include "controllers/daemonset.h"
 
 #include "base/clock.h"
@@ -8,7 +8,7 @@
 
 #define FAILED_PATIENCE (10 * KN_SECOND) // a pod that failed is replaced no faster than this
 
-// -- nodes -----------------------------------------------------------------------------------------
+// -- nodes ----------------------------------------------------------------------------------------
 
 static const struct {
     const char *key, *effect;
@@ -43,7 +43,8 @@ static void judge(struct kn_ds_node *n, const struct kn_json *spec)
     struct kn_sv name = kn_json_str(kn_json_get(spec, KN_K_nodeName));
     const struct kn_json *tolerations = kn_json_get(spec, KN_K_tolerations), *t;
     const struct kn_json *taints = KN_JSON_AT(n->node->root, KN_K_spec, KN_K_taints);
-    n->wanted = n->kept = (name.len == 0 || kn_sv_eq(name, n->node->name)) && kn_node_matches(n->node, spec);
+    n->wanted = n->kept =
+        (name.len == 0 || kn_sv_eq(name, n->node->name)) && kn_node_matches(n->node, spec);
     KN_JSON_EACH(t, taints)
     {
         struct kn_sv effect = kn_json_str(kn_json_get(t, KN_K_effect));
@@ -62,8 +63,8 @@ static struct kn_sv target_of(const struct kn_obj *pod)
     if (name.len)
         return name;
     const struct kn_json *terms =
-        KN_JSON_AT(spec, KN_K_affinity, KN_K_nodeAffinity, KN_K_requiredDuringSchedulingIgnoredDuringExecution,
-                   KN_K_nodeSelectorTerms);
+        KN_JSON_AT(spec, KN_K_affinity, KN_K_nodeAffinity,
+                   KN_K_requiredDuringSchedulingIgnoredDuringExecution, KN_K_nodeSelectorTerms);
     KN_JSON_EACH(t, terms)
     KN_JSON_EACH(f, kn_json_get(t, KN_K_matchFields))
     if (kn_sv_is(kn_json_str(kn_json_get(f, KN_K_key)), "metadata.name"))
@@ -101,7 +102,7 @@ static void find_nodes(struct kn_ds_work *w)
     kn_map_done(&by_name);
 }
 
-// -- what to do ------------------------------------------------------------------------------------
+// -- what to do -----------------------------------------------------------------------------------
 
 bool kn_ds_is_old(const struct kn_ds_work *w, const struct kn_obj *pod)
 {
@@ -143,8 +144,8 @@ static void replace_ended(struct kn_ds_work *w, const struct kn_obj *pod)
         return;
     }
     kn_event(w->c->env->recorder, w->set, "Warning", "FailedDaemonPod",
-             "Found failed daemon pod %.*s/%.*s on node %.*s, will try to kill it", KN_SV_ARG(pod->ns),
-             KN_SV_ARG(pod->name), KN_SV_ARG(target_of(pod)));
+             "Found failed daemon pod %.*s/%.*s on node %.*s, will try to kill it",
+             KN_SV_ARG(pod->ns), KN_SV_ARG(pod->name), KN_SV_ARG(target_of(pod)));
     remove_pod(w, pod);
 }
 
@@ -189,11 +190,12 @@ static void plan(struct kn_ds_work *w)
     kn_ds_plan_update(w);
 }
 
-// -- doing it --------------------------------------------------------------------------------------
+// -- doing it -------------------------------------------------------------------------------------
 
 static struct kn_json *pod_for(struct kn_ds_work *w, struct kn_arena *a, const struct kn_obj *node)
 {
-    struct kn_json *pod = kn_pod_of_template(a, KN_JSON_AT(w->set->root, KN_K_spec, KN_K_template), w->set);
+    struct kn_json *pod =
+        kn_pod_of_template(a, KN_JSON_AT(w->set->root, KN_K_spec, KN_K_template), w->set);
     struct kn_json *m = kn_json_get(pod, KN_K_metadata), *spec = kn_json_get(pod, KN_K_spec);
     kn_json_set_str(a, m, KN_K_generateName, kn_arena_printf(a, "%.*s-", KN_SV_ARG(w->set->name)));
     struct kn_json *labels = kn_json_ensure_object(a, m, KN_K_labels);
@@ -203,11 +205,12 @@ static struct kn_json *pod_for(struct kn_ds_work *w, struct kn_arena *a, const s
     add_tolerations(a, spec);
     struct kn_json *affinity = kn_json_ensure_object(a, spec, KN_K_affinity);
     struct kn_json *na = kn_json_ensure_object(a, affinity, KN_K_nodeAffinity);
-    struct kn_json *required =
-        kn_json_set(a, na, KN_K_requiredDuringSchedulingIgnoredDuringExecution, kn_json_new_object(a));
-    struct kn_json *term =
-        kn_json_append(kn_json_ensure_array(a, required, KN_K_nodeSelectorTerms), kn_json_new_object(a));
-    struct kn_json *f = kn_json_append(kn_json_ensure_array(a, term, KN_K_matchFields), kn_json_new_object(a));
+    struct kn_json *required = kn_json_set(
+        a, na, KN_K_requiredDuringSchedulingIgnoredDuringExecution, kn_json_new_object(a));
+    struct kn_json *term = kn_json_append(kn_json_ensure_array(a, required, KN_K_nodeSelectorTerms),
+                                          kn_json_new_object(a));
+    struct kn_json *f =
+        kn_json_append(kn_json_ensure_array(a, term, KN_K_matchFields), kn_json_new_object(a));
     kn_json_set_str(a, f, KN_K_key, KN_SV("metadata.name"));
     kn_json_set_str(a, f, KN_K_operator, KN_SV("In"));
     kn_json_append(kn_json_ensure_array(a, f, KN_K_values), kn_json_new_str(a, node->name));
@@ -220,12 +223,14 @@ static struct kn_status create_one(void *ctx, size_t i)
     struct kn_env *env = w->c->env;
     struct kn_arena *a = kn_arena_new(8192, 64u << 20);
     const struct kn_obj *made = NULL;
-    struct kn_status s = kn_client_create(env->client, kn_core("pods"), w->set->ns, KN_SV_NULL, NULL,
-                                          pod_for(w, a, w->create_on.ptr[i]), &made);
+    struct kn_status s = kn_client_create(env->client, kn_core("pods"), w->set->ns, KN_SV_NULL,
+                                          NULL, pod_for(w, a, w->create_on.ptr[i]), &made);
     if (kn_ok(s))
-        kn_event(env->recorder, w->set, "Normal", "SuccessfulCreate", "Created pod: %.*s", KN_SV_ARG(made->name));
+        kn_event(env->recorder, w->set, "Normal", "SuccessfulCreate", "Created pod: %.*s",
+                 KN_SV_ARG(made->name));
     else
-        kn_event(env->recorder, w->set, "Warning", "FailedCreate", "Error creating: %s", kn_status_text(&s));
+        kn_event(env->recorder, w->set, "Warning", "FailedCreate", "Error creating: %s",
+                 kn_status_text(&s));
     kn_obj_unref(made);
     kn_arena_free(a);
     return s;
@@ -236,7 +241,8 @@ static struct kn_status delete_one(void *ctx, size_t i)
     struct kn_ds_work *w = ctx;
     const struct kn_obj *pod = w->remove.ptr[i];
     struct kn_delete_options o = {.uid = pod->uid, .grace_seconds = -1};
-    struct kn_status s = kn_client_delete(w->c->env->client, kn_core("pods"), pod->ns, pod->name, &o);
+    struct kn_status s =
+        kn_client_delete(w->c->env->client, kn_core("pods"), pod->ns, pod->name, &o);
     if (kn_ok(s))
         kn_event(w->c->env->recorder, w->set, "Normal", "SuccessfulDelete", "Deleted pod: %.*s",
                  KN_SV_ARG(pod->name));
@@ -248,7 +254,8 @@ static struct kn_status delete_one(void *ctx, size_t i)
 static struct kn_status carry_out(struct kn_ds_work *w)
 {
     size_t called;
-    struct kn_status s = kn_fan_slow_start(w->c->env->fan, w->create_on.len, create_one, w, &called);
+    struct kn_status s =
+        kn_fan_slow_start(w->c->env->fan, w->create_on.len, create_one, w, &called);
     struct kn_status t = kn_fan_slow_start(w->c->env->fan, w->remove.len, delete_one, w, &called);
     if (kn_ok(s))
         return t;
@@ -274,17 +281,20 @@ static struct kn_status sync_set(struct kn_ds_work *w)
     if (w->set->deleting || kn_selector_is_empty(w->selector))
         return KN_STATUS_OK;
     w->min_ready = kn_json_int(kn_json_get(spec, KN_K_minReadySeconds), 0);
-    KN_TRY(kn_claim_pods(w->c->env, w->c->pods, w->c->pods_by_owner, w->set, w->selector, &w->pods));
+    KN_TRY(
+        kn_claim_pods(w->c->env, w->c->pods, w->c->pods_by_owner, w->set, w->selector, &w->pods));
     w->history = (struct kn_history){.env = w->c->env, .arena = w->arena, .owner = w->set};
     KN_TRY(kn_history_sync(&w->history, w->c->revisions, w->c->revisions_by_owner,
-                           KN_JSON_AT(spec, KN_K_template, KN_K_metadata, KN_K_labels), KN_DS_HASH));
+                           KN_JSON_AT(spec, KN_K_template, KN_K_metadata, KN_K_labels),
+                           KN_DS_HASH));
     w->hash = kn_obj_label(w->history.current, KN_SV(KN_DS_HASH));
     find_nodes(w);
     plan(w);
     struct kn_status s = carry_out(w);
     struct kn_status t = kn_ds_write_status(w);
     if (kn_ok(t))
-        t = kn_history_trim(&w->history, kn_json_int(kn_json_get(spec, KN_K_revisionHistoryLimit), 10), is_live, w);
+        t = kn_history_trim(
+            &w->history, kn_json_int(kn_json_get(spec, KN_K_revisionHistoryLimit), 10), is_live, w);
     if (kn_ok(s))
         return t;
     kn_status_done(&t);
@@ -316,7 +326,7 @@ static struct kn_status reconcile(void *arg, struct kn_sv key, int64_t *ret_afte
     return s;
 }
 
-// -- events ----------------------------------------------------------------------------------------
+// -- events ---------------------------------------------------------------------------------------
 
 static void add_owner(struct kn_daemonsets *c, const struct kn_obj *o)
 {
@@ -332,7 +342,8 @@ static bool add_set(void *arg, const struct kn_obj *set)
     return true;
 }
 
-static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod, const struct kn_obj *old)
+static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod,
+                   const struct kn_obj *old)
 {
     struct kn_daemonsets *c = arg;
     add_owner(c, pod);
@@ -343,14 +354,16 @@ static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod,
         kn_cache_list(c->sets, pod->ns, KN_SV_NULL, KN_SV_NULL, add_set, c);
 }
 
-static void on_revision(void *arg, enum kn_event_type type, const struct kn_obj *r, const struct kn_obj *old)
+static void on_revision(void *arg, enum kn_event_type type, const struct kn_obj *r,
+                        const struct kn_obj *old)
 {
     (void)old;
     if (type == KN_EVENT_DELETED)
         add_owner(arg, r);
 }
 
-static void on_node(void *arg, enum kn_event_type type, const struct kn_obj *node, const struct kn_obj *old)
+static void on_node(void *arg, enum kn_event_type type, const struct kn_obj *node,
+                    const struct kn_obj *old)
 {
     struct kn_daemonsets *c = arg;
     if (type == KN_EVENT_MODIFIED && kn_json_equal(node->labels, old->labels) &&
@@ -369,8 +382,8 @@ struct kn_status kn_daemonset_start(struct kn_env *env, struct kn_controller **r
     KN_TRY(kn_env_cache(env, kn_core("nodes"), &c.nodes));
     c.pods_by_owner = kn_cache_add_index(c.pods, kn_index_controller_uid);
     c.revisions_by_owner = kn_cache_add_index(c.revisions, kn_index_controller_uid);
-    c.controller = *ret =
-        kn_controller_new(&(struct kn_controller_spec){.name = "daemonset", .reconcile = reconcile, .ctx = &c});
+    c.controller = *ret = kn_controller_new(
+        &(struct kn_controller_spec){.name = "daemonset", .reconcile = reconcile, .ctx = &c});
     kn_cache_subscribe(c.pods, on_pod, &c, false);
     kn_cache_subscribe(c.nodes, on_node, &c, false);
     kn_cache_subscribe(c.revisions, on_revision, &c, false);

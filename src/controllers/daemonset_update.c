@@ -107,7 +107,7 @@ void kn_ds_plan_update(struct kn_ds_work *w)
         replace(w, max_unavailable > 0 ? max_unavailable : 1);
 }
 
-// -- status ----------------------------------------------------------------------------------------
+// -- status ---------------------------------------------------------------------------------------
 
 struct kn_status kn_ds_write_status(struct kn_ds_work *w)
 {
@@ -153,5 +153,6 @@ struct kn_status kn_ds_write_status(struct kn_ds_work *w)
         return KN_STATUS_OK;
     if (kn_arena_failed(a))
         return kn_arena_error(a, "a daemon set");
-    return kn_client_update(w->c->env->client, kn_apps("daemonsets"), w->set->ns, w->set->name, "status", o, NULL);
+    return kn_client_update(w->c->env->client, kn_apps("daemonsets"), w->set->ns, w->set->name,
+                            "status", o, NULL);
 }

@@ -15,17 +15,20 @@ int64_t kn_set_status(const struct kn_obj *set, enum kn_atom what)
     return kn_json_int(KN_JSON_AT(set->root, KN_K_status, what), 0);
 }
 
-// -- whose sets ------------------------------------------------------------------------------------
+// -- whose sets -----------------------------------------------------------------------------------
 
 static struct kn_status adopt(struct kn_rollout *r, const struct kn_obj *set)
 {
     struct kn_buf patch = KN_BUF(4096);
-    kn_buf_addf(&patch,
-                "{\"metadata\":{\"uid\":\"%.*s\",\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":"
-                "\"Deployment\",\"name\":\"%.*s\",\"uid\":\"%.*s\",\"controller\":true,\"blockOwnerDeletion\":"
-                "true}]}}", KN_SV_ARG(set->uid), KN_SV_ARG(r->d->name), KN_SV_ARG(r->d->uid));
-    struct kn_status s = kn_client_patch(r->c->env->client, kn_apps("replicasets"), set->ns, set->name,
-                                         NULL, KN_PATCH_STRATEGIC, kn_buf_sv(&patch), NULL);
+    kn_buf_addf(
+        &patch,
+        "{\"metadata\":{\"uid\":\"%.*s\",\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":"
+        "\"Deployment\",\"name\":\"%.*s\",\"uid\":\"%.*s\",\"controller\":true,\"blockOwnerDeletion\":"
+        "true}]}}",
+        KN_SV_ARG(set->uid), KN_SV_ARG(r->d->name), KN_SV_ARG(r->d->uid));
+    struct kn_status s =
+        kn_client_patch(r->c->env->client, kn_apps("replicasets"), set->ns, set->name, NULL,
+                        KN_PATCH_STRATEGIC, kn_buf_sv(&patch), NULL);
     kn_buf_done(&patch);
     return s;
 }
@@ -46,7 +49,8 @@ static bool take_orphan(void *arg, const struct kn_obj *set)
 
 static int by_age(const void *a, const void *b)
 {
-    const struct kn_obj *x = *(const struct kn_obj *const *)a, *y = *(const struct kn_obj *const *)b;
+    const struct kn_obj *x = *(const struct kn_obj *const *)a,
+                        *y = *(const struct kn_obj *const *)b;
     struct kn_time tx = {0}, ty = {0};
     kn_obj_created(x, &tx);
     kn_obj_created(y, &ty);
@@ -61,7 +65,8 @@ static struct kn_status find_sets(struct kn_rollout *r)
     struct orphans o = {.r = r};
     char nobody[KN_OBJ_KEY_TEXT];
     if (!r->d->deleting)
-        kn_cache_by_index(r->c->sets, r->c->sets_by_owner, kn_index_nobody(r->d->ns, nobody), take_orphan, &o);
+        kn_cache_by_index(r->c->sets, r->c->sets_by_owner, kn_index_nobody(r->d->ns, nobody),
+                          take_orphan, &o);
     struct kn_status s = KN_STATUS_OK;
     for (size_t i = 0; i < o.found.len && kn_ok(s); i++)
         s = adopt(r, o.found.ptr[i]);
@@ -73,7 +78,7 @@ static struct kn_status find_sets(struct kn_rollout *r)
     return s;
 }
 
-// -- what is wanted --------------------------------------------------------------------------------
+// -- what is wanted -------------------------------------------------------------------------------
 
 // "25%" of n, rounded up or down; or a number.
 static int64_t share(const struct kn_json *v, int64_t n, bool up)
@@ -169,7 +174,7 @@ static struct kn_status reconcile(void *arg, struct kn_sv key, int64_t *ret_afte
     return s;
 }
 
-// -- events ----------------------------------------------------------------------------------------
+// -- events ---------------------------------------------------------------------------------------
 
 static void add_owner(struct kn_deployments *c, const struct kn_obj *set)
 {
@@ -178,7 +183,8 @@ static void add_owner(struct kn_deployments *c, const struct kn_obj *set)
         kn_controller_add_obj(c->controller, set->ns, kn_json_str(kn_json_get(ref, KN_K_name)));
 }
 
-static void on_set(void *arg, enum kn_event_type type, const struct kn_obj *set, const struct kn_obj *old)
+static void on_set(void *arg, enum kn_event_type type, const struct kn_obj *set,
+                   const struct kn_obj *old)
 {
     (void)type;
     add_owner(arg, set);
@@ -186,14 +192,17 @@ static void on_set(void *arg, enum kn_event_type type, const struct kn_obj *set,
 }
 
 // A strategy of Recreate waits for the last old pod to be gone.
-static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod, const struct kn_obj *old)
+static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod,
+                   const struct kn_obj *old)
 {
     (void)old;
     struct kn_deployments *c = arg;
     const struct kn_json *ref = kn_obj_controller(pod);
-    if (type != KN_EVENT_DELETED || !ref || !kn_sv_is(kn_json_str(kn_json_get(ref, KN_K_kind)), "ReplicaSet"))
+    if (type != KN_EVENT_DELETED || !ref ||
+        !kn_sv_is(kn_json_str(kn_json_get(ref, KN_K_kind)), "ReplicaSet"))
         return;
-    const struct kn_obj *set = kn_cache_get(c->sets, pod->ns, kn_json_str(kn_json_get(ref, KN_K_name)));
+    const struct kn_obj *set =
+        kn_cache_get(c->sets, pod->ns, kn_json_str(kn_json_get(ref, KN_K_name)));
     add_owner(c, set);
     kn_obj_unref(set);
 }

@@ -3,7 +3,7 @@
 #include "base/num.h"
 #include "controllers/deployment.h"
 
-// -- the new set -----------------------------------------------------------------------------------
+// -- the new set ----------------------------------------------------------------------------------
 
 // Equal but for the label that the hash itself adds.
 static bool same_template(struct kn_arena *a, const struct kn_json *set_template,
@@ -56,8 +56,11 @@ static struct kn_sv template_hash(struct kn_rollout *r, const struct kn_json *te
 // The deployment's annotations, but for what belongs to one object alone.
 static void copy_annotations(struct kn_rollout *r, struct kn_json *set)
 {
-    static const char *const own[] = {"kubectl.kubernetes.io/last-applied-configuration", KN_REVISION,
-                                      KN_HISTORY, KN_DESIRED, KN_MAX,
+    static const char *const own[] = {"kubectl.kubernetes.io/last-applied-configuration",
+                                      KN_REVISION,
+                                      KN_HISTORY,
+                                      KN_DESIRED,
+                                      KN_MAX,
                                       "deprecated.deployment.rollback.to"};
     const struct kn_json *m;
     KN_JSON_EACH(m, kn_json_get(r->d->metadata, KN_K_annotations))
@@ -142,8 +145,8 @@ static struct kn_status create_set(struct kn_rollout *r)
     kn_json_set(a, s, KN_K_selector, selector);
     kn_json_set(a, s, KN_K_template, template);
     const struct kn_obj *made = NULL;
-    struct kn_status st = kn_client_create(r->c->env->client, kn_apps("replicasets"), r->d->ns, KN_SV_NULL,
-                                           NULL, set, &made);
+    struct kn_status st = kn_client_create(r->c->env->client, kn_apps("replicasets"), r->d->ns,
+                                           KN_SV_NULL, NULL, set, &made);
     if (!kn_ok(st))
         return st;
     KN_VEC_PUSH(&r->sets, made);
@@ -151,7 +154,8 @@ static struct kn_status create_set(struct kn_rollout *r)
     r->created_new = true;
     if (count)
         kn_event(r->c->env->recorder, r->d, "Normal", "ScalingReplicaSet",
-                 "Scaled up replica set %.*s from 0 to %lld", KN_SV_ARG(made->name), (long long)count);
+                 "Scaled up replica set %.*s from 0 to %lld", KN_SV_ARG(made->name),
+                 (long long)count);
     return KN_STATUS_OK;
 }
 
@@ -166,12 +170,14 @@ static void renew(struct kn_rollout *r, const struct kn_obj *old, const struct k
     kn_obj_unref(old);
 }
 
-static struct kn_status update_set(struct kn_rollout *r, const struct kn_obj *set, struct kn_json *o)
+static struct kn_status update_set(struct kn_rollout *r, const struct kn_obj *set,
+                                   struct kn_json *o)
 {
     if (kn_json_equal(o, set->root))
         return KN_STATUS_OK;
     const struct kn_obj *fresh = NULL;
-    KN_TRY(kn_client_update(r->c->env->client, kn_apps("replicasets"), set->ns, set->name, NULL, o, &fresh));
+    KN_TRY(kn_client_update(r->c->env->client, kn_apps("replicasets"), set->ns, set->name, NULL, o,
+                            &fresh));
     renew(r, set, fresh);
     return KN_STATUS_OK;
 }
@@ -185,8 +191,8 @@ static struct kn_status refresh_newest(struct kn_rollout *r)
         if (now) {
             struct kn_sv before = kn_meta_text(o, KN_K_annotations, KN_HISTORY);
             kn_annotate(r->arena, o, KN_HISTORY,
-                        kn_arena_printf(r->arena, "%.*s%s%lld", KN_SV_ARG(before), before.len ? "," : "",
-                                        (long long)now));
+                        kn_arena_printf(r->arena, "%.*s%s%lld", KN_SV_ARG(before),
+                                        before.len ? "," : "", (long long)now));
         }
         kn_annotate(r->arena, o, KN_REVISION, number(r->arena, wanted));
     }
@@ -202,14 +208,15 @@ struct kn_status kn_rollout_new_set(struct kn_rollout *r, bool create)
 {
     const struct kn_json *template = KN_JSON_AT(r->d->root, KN_K_spec, KN_K_template);
     for (size_t i = 0; i < r->sets.len && !r->newest; i++)
-        if (same_template(r->arena, KN_JSON_AT(r->sets.ptr[i]->root, KN_K_spec, KN_K_template), template))
+        if (same_template(r->arena, KN_JSON_AT(r->sets.ptr[i]->root, KN_K_spec, KN_K_template),
+                          template))
             r->newest = r->sets.ptr[i];
     if (r->newest)
         return r->d->deleting ? KN_STATUS_OK : refresh_newest(r);
     return create ? create_set(r) : KN_STATUS_OK;
 }
 
-// -- scaling ---------------------------------------------------------------------------------------
+// -- scaling --------------------------------------------------------------------------------------
 
 static struct kn_status scale(struct kn_rollout *r, const struct kn_obj *set, int64_t to)
 {
@@ -234,8 +241,8 @@ static size_t active_sets(const struct kn_rollout *r)
     return n;
 }
 
-// Several sets have pods in the middle of a roll-out: each gets its share of the change, the last one
-// what rounding leaves.
+// Several sets have pods in the middle of a roll-out: each gets its share of the change, the last
+// one what rounding leaves.
 static struct kn_status scale_in_proportion(struct kn_rollout *r)
 {
     int64_t total = total_wanted(r), allowed = r->replicas ? r->replicas + r->surge : 0;
@@ -270,9 +277,10 @@ struct kn_status kn_rollout_scale_only(struct kn_rollout *r)
     return KN_STATUS_OK;
 }
 
-// -- rolling ---------------------------------------------------------------------------------------
+// -- rolling --------------------------------------------------------------------------------------
 
-// Takes old replicas away: first those that are not available anyway, then as many as may be missed.
+// Takes old replicas away: first those that are not available anyway, then as many as may be
+// missed.
 static struct kn_status scale_down_old(struct kn_rollout *r)
 {
     int64_t min_available = r->replicas - r->unavailable;
@@ -345,14 +353,16 @@ struct kn_status kn_rollout_recreate(struct kn_rollout *r)
     struct pod_count living = {0};
     for (size_t i = 0; i < r->sets.len; i++)
         if (r->sets.ptr[i] != r->newest)
-            kn_cache_by_index(r->c->pods, r->c->pods_by_owner, r->sets.ptr[i]->uid, count_living, &living);
+            kn_cache_by_index(r->c->pods, r->c->pods_by_owner, r->sets.ptr[i]->uid, count_living,
+                              &living);
     if (living.n)
         return KN_STATUS_OK; // the last pod's end wakes us
     KN_TRY(kn_rollout_new_set(r, true));
-    return kn_set_wanted(r->newest) == r->replicas ? KN_STATUS_OK : scale(r, r->newest, r->replicas);
+    return kn_set_wanted(r->newest) == r->replicas ? KN_STATUS_OK
+                                                   : scale(r, r->newest, r->replicas);
 }
 
-// -- history ---------------------------------------------------------------------------------------
+// -- history --------------------------------------------------------------------------------------
 
 struct kn_status kn_rollout_clean_up(struct kn_rollout *r)
 {
@@ -367,8 +377,8 @@ struct kn_status kn_rollout_clean_up(struct kn_rollout *r)
         old--;
         if (kn_set_wanted(set) || kn_set_status(set, KN_K_replicas) || set->deleting)
             continue;
-        struct kn_status s = kn_client_delete(r->c->env->client, kn_apps("replicasets"), set->ns, set->name,
-                                              KN_DELETE_DEFAULT);
+        struct kn_status s = kn_client_delete(r->c->env->client, kn_apps("replicasets"), set->ns,
+                                              set->name, KN_DELETE_DEFAULT);
         if (s.code == KN_NOT_FOUND)
             kn_status_done(&s);
         KN_TRY(s);

@@ -84,17 +84,21 @@ static void set_progressing(struct kn_rollout *r, struct kn_json *conditions,
         return;
     }
     if (r->created_new || kn_sv_is(reason, "DeploymentPaused") || !c) {
-        kn_condition_set(a, conditions, "Progressing", "True",
-                         r->created_new ? "NewReplicaSetCreated" : c ? "DeploymentResumed" : "FoundNewReplicaSet",
-                         r->created_new ? kn_arena_printf(a, "Created new replica set \"%.*s\"", KN_SV_ARG(set))
-                         : c            ? KN_SV("Deployment is resumed")
-                                        : kn_arena_printf(a, "Found new replica set \"%.*s\"", KN_SV_ARG(set)),
-                         true);
+        kn_condition_set(
+            a, conditions, "Progressing", "True",
+            r->created_new ? "NewReplicaSetCreated"
+            : c            ? "DeploymentResumed"
+                           : "FoundNewReplicaSet",
+            r->created_new ? kn_arena_printf(a, "Created new replica set \"%.*s\"", KN_SV_ARG(set))
+            : c            ? KN_SV("Deployment is resumed")
+                           : kn_arena_printf(a, "Found new replica set \"%.*s\"", KN_SV_ARG(set)),
+            true);
         c = kn_condition(conditions, "Progressing");
     } else if (has_progressed(before, n) || kn_sv_is(reason, "NewReplicaSetAvailable")) {
         struct kn_json *w = (struct kn_json *)(uintptr_t)c;
         kn_condition_set(a, conditions, "Progressing", "True", "ReplicaSetUpdated",
-                         kn_arena_printf(a, "ReplicaSet \"%.*s\" is progressing.", KN_SV_ARG(set)), true);
+                         kn_arena_printf(a, "ReplicaSet \"%.*s\" is progressing.", KN_SV_ARG(set)),
+                         true);
         kn_json_set_str(a, w, KN_K_lastUpdateTime, kn_now_text(a)); // the deadline begins anew
     }
     int64_t left = updated_at(c) + deadline * KN_SECOND - kn_now().ns;
@@ -117,22 +121,23 @@ static void copy_failure(struct kn_rollout *r, struct kn_json *conditions)
                          kn_arena_dup(r->arena, kn_json_str(kn_json_get(failure, KN_K_reason))).ptr,
                          kn_json_str(kn_json_get(failure, KN_K_message)), true);
     else
-        kn_json_remove_child(conditions,
-                             (struct kn_json *)(uintptr_t)kn_condition(conditions, "ReplicaFailure"));
+        kn_json_remove_child(
+            conditions, (struct kn_json *)(uintptr_t)kn_condition(conditions, "ReplicaFailure"));
 }
 
 // The deployment carries the revision of its new set; kubectl rollout reads it there.
 static struct kn_status write_revision(struct kn_rollout *r)
 {
     struct kn_sv now = kn_meta_text(r->d->root, KN_K_annotations, KN_REVISION);
-    struct kn_sv set = r->newest ? kn_meta_text(r->newest->root, KN_K_annotations, KN_REVISION) : KN_SV_NULL;
+    struct kn_sv set =
+        r->newest ? kn_meta_text(r->newest->root, KN_K_annotations, KN_REVISION) : KN_SV_NULL;
     if (r->d->deleting || set.len == 0 || kn_sv_eq(now, set))
         return KN_STATUS_OK;
     struct kn_json *o = kn_json_copy(r->arena, r->d->root);
     kn_annotate(r->arena, o, KN_REVISION, kn_arena_dup(r->arena, set));
     const struct kn_obj *fresh = NULL;
-    KN_TRY(kn_client_update(r->c->env->client, kn_apps("deployments"), r->d->ns, r->d->name, NULL, o,
-                            &fresh));
+    KN_TRY(kn_client_update(r->c->env->client, kn_apps("deployments"), r->d->ns, r->d->name, NULL,
+                            o, &fresh));
     kn_obj_unref(r->d);
     r->d = fresh;
     return KN_STATUS_OK;
@@ -159,6 +164,6 @@ struct kn_status kn_rollout_status(struct kn_rollout *r)
     copy_failure(r, conditions);
     if (kn_json_equal(status, before))
         return KN_STATUS_OK;
-    return kn_client_update(r->c->env->client, kn_apps("deployments"), r->d->ns, r->d->name, "status", o,
-                            NULL);
+    return kn_client_update(r->c->env->client, kn_apps("deployments"), r->d->ns, r->d->name,
+                            "status", o, NULL);
 }

@@ -3,17 +3,22 @@
 
 static void deployment(const char *ns, const char *more)
 {
-    ct_make(kn_apps("deployments"), ns,
-            "{\"metadata\":{\"name\":\"web\"},\"spec\":{%s\"selector\":{\"matchLabels\":{\"app\":\"web\"}},"
-            "\"template\":{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"spec\":{\"containers\":[{\"name\":\"c\","
-            "\"image\":\"v1\"}]}}}}", more);
+    ct_make(
+        kn_apps("deployments"), ns,
+        "{\"metadata\":{\"name\":\"web\"},\"spec\":{%s\"selector\":{\"matchLabels\":{\"app\":\"web\"}},"
+        "\"template\":{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"spec\":{\"containers\":[{\"name\":\"c\","
+        "\"image\":\"v1\"}]}}}}",
+        more);
 }
 
 static void set_image(const char *ns, const char *image)
 {
     ct_patch(kn_apps("deployments"), ns, "web", NULL,
-             kn_arena_printf(ct_arena, "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\","
-                                       "\"image\":\"%s\"}]}}}}", image).ptr);
+             kn_arena_printf(ct_arena,
+                             "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\","
+                             "\"image\":\"%s\"}]}}}}",
+                             image)
+                 .ptr);
 }
 
 static bool done(const char *ns, int64_t n)
@@ -21,13 +26,15 @@ static bool done(const char *ns, int64_t n)
     ct_run_pods(ns);
     const struct kn_resource *r = kn_apps("deployments");
     return ct_observed(r, ns, "web") && ct_status(r, ns, "web", KN_K_availableReplicas) == n &&
-           ct_status(r, ns, "web", KN_K_updatedReplicas) == n && ct_status(r, ns, "web", KN_K_replicas) == n;
+           ct_status(r, ns, "web", KN_K_updatedReplicas) == n &&
+           ct_status(r, ns, "web", KN_K_replicas) == n;
 }
 
 static struct kn_sv condition(const char *ns, const char *type, enum kn_atom what)
 {
     const struct kn_json *d = ct_get(kn_apps("deployments"), ns, "web");
-    return kn_json_str(kn_json_get(kn_condition(KN_JSON_AT(d, KN_K_status, KN_K_conditions), type), what));
+    return kn_json_str(
+        kn_json_get(kn_condition(KN_JSON_AT(d, KN_K_status, KN_K_conditions), type), what));
 }
 
 static struct kn_sv revision(const char *ns)
@@ -59,7 +66,8 @@ static bool count_pod(void *arg, const struct kn_obj *pod)
     return true;
 }
 
-static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod, const struct kn_obj *old)
+static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod,
+                   const struct kn_obj *old)
 {
     struct limits *l = arg;
     (void)type;
@@ -76,7 +84,8 @@ static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod,
 static void watch_limits(struct limits *l, const char *ns)
 {
     *l = (struct limits){.ns = ns, .seen_least = INT64_MAX};
-    ktest_ok(kn_client_cache(ct_admin, kn_core("pods"), NULL, kn_mono() + KTEST_PATIENCE, &l->pods));
+    ktest_ok(
+        kn_client_cache(ct_admin, kn_core("pods"), NULL, kn_mono() + KTEST_PATIENCE, &l->pods));
     kn_cache_subscribe(l->pods, on_pod, l, false);
 }
 
@@ -87,18 +96,23 @@ KTEST(a_roll_keeps_to_its_limits)
         int64_t most, least;
     } cases[] = {
         {"roll-default", "\"replicas\":4,", 5, 3},
-        {"roll-surge", "\"replicas\":3,\"strategy\":{\"rollingUpdate\":{\"maxSurge\":2,\"maxUnavailable\":0}},", 5, 3},
-        {"roll-in-place", "\"replicas\":5,\"strategy\":{\"rollingUpdate\":{\"maxSurge\":0,\"maxUnavailable\":2}},",
+        {"roll-surge",
+         "\"replicas\":3,\"strategy\":{\"rollingUpdate\":{\"maxSurge\":2,\"maxUnavailable\":0}},",
+         5, 3},
+        {"roll-in-place",
+         "\"replicas\":5,\"strategy\":{\"rollingUpdate\":{\"maxSurge\":0,\"maxUnavailable\":2}},",
          5, 3},
         {"roll-percent",
-         "\"replicas\":10,\"strategy\":{\"rollingUpdate\":{\"maxSurge\":\"30%\",\"maxUnavailable\":\"10%\"}},", 13, 9},
+         "\"replicas\":10,\"strategy\":{\"rollingUpdate\":{\"maxSurge\":\"30%\",\"maxUnavailable\":\"10%\"}},",
+         13, 9},
     };
     for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++) {
         struct limits l;
         ct_namespace(cases[i].ns);
         deployment(cases[i].ns, cases[i].strategy);
-        int64_t n = kn_json_int(KN_JSON_AT(ct_get(kn_apps("deployments"), cases[i].ns, "web"), KN_K_spec,
-                                           KN_K_replicas), 0);
+        int64_t n = kn_json_int(KN_JSON_AT(ct_get(kn_apps("deployments"), cases[i].ns, "web"),
+                                           KN_K_spec, KN_K_replicas),
+                                0);
         ktest_until(done(cases[i].ns, n));
         watch_limits(&l, cases[i].ns);
         l.armed = true;
@@ -109,7 +123,8 @@ KTEST(a_roll_keeps_to_its_limits)
         ktest_true(l.seen_most <= cases[i].most);
         ktest_true(l.seen_least >= cases[i].least);
         ktest_until(kn_sv_is(revision(cases[i].ns), "2"));
-        ktest_until(kn_sv_is(condition(cases[i].ns, "Progressing", KN_K_reason), "NewReplicaSetAvailable"));
+        ktest_until(
+            kn_sv_is(condition(cases[i].ns, "Progressing", KN_K_reason), "NewReplicaSetAvailable"));
         ktest_until(kn_sv_is(condition(cases[i].ns, "Available", KN_K_status), "True"));
     }
 }
@@ -145,15 +160,18 @@ KTEST(a_paused_deployment_does_not_roll_and_scales)
     ktest_eq_int(ct_count(kn_apps("replicasets"), "paused", ""), 2);
 }
 
-// The sum stays as it is, and still every set must learn of it, or the deployment would believe for ever
-// that it is being scaled.
+// The sum stays as it is, and still every set must learn of it, or the deployment would believe for
+// ever that it is being scaled.
 KTEST(a_roll_goes_on_after_a_change_that_moves_no_pod)
 {
     ct_namespace("moved");
-    deployment("moved", "\"replicas\":4,\"strategy\":{\"rollingUpdate\":{\"maxSurge\":1,\"maxUnavailable\":1}},");
+    deployment(
+        "moved",
+        "\"replicas\":4,\"strategy\":{\"rollingUpdate\":{\"maxSurge\":1,\"maxUnavailable\":1}},");
     ktest_until(done("moved", 4));
     set_image("moved", "v2");
-    ktest_until(ct_status(kn_apps("deployments"), "moved", "web", KN_K_updatedReplicas) == 2); // not ready
+    ktest_until(ct_status(kn_apps("deployments"), "moved", "web", KN_K_updatedReplicas) ==
+                2); // not ready
     ct_patch(kn_apps("deployments"), "moved", "web", NULL,
              "{\"spec\":{\"replicas\":3,\"strategy\":{\"rollingUpdate\":{\"maxSurge\":2}}}}");
     ktest_until(done("moved", 3));
@@ -171,12 +189,15 @@ KTEST(an_old_template_gets_its_old_set_and_the_next_revision)
     ktest_until(done("undo", 1));
     ktest_until(kn_sv_is(revision("undo"), "3"));
     struct kn_obj_list l;
-    ktest_ok(kn_client_list(ct_admin, kn_apps("replicasets"), &(struct kn_list_options){.ns = KN_SV("undo")}, &l));
+    ktest_ok(kn_client_list(ct_admin, kn_apps("replicasets"),
+                            &(struct kn_list_options){.ns = KN_SV("undo")}, &l));
     ktest_eq_int(l.len, 2);
     int found = 0;
     for (size_t i = 0; i < l.len; i++) {
-        struct kn_sv now = kn_obj_annotation(l.items[i], KN_SV("deployment.kubernetes.io/revision"));
-        struct kn_sv before = kn_obj_annotation(l.items[i], KN_SV("deployment.kubernetes.io/revision-history"));
+        struct kn_sv now =
+            kn_obj_annotation(l.items[i], KN_SV("deployment.kubernetes.io/revision"));
+        struct kn_sv before =
+            kn_obj_annotation(l.items[i], KN_SV("deployment.kubernetes.io/revision-history"));
         found += kn_sv_is(now, "3") && kn_sv_is(before, "1");
         found += kn_sv_is(now, "2") && before.len == 0;
     }
@@ -202,7 +223,8 @@ KTEST(a_roll_that_does_not_progress_says_so_after_its_deadline)
 {
     ct_namespace("stuck");
     deployment("stuck", "\"replicas\":1,\"progressDeadlineSeconds\":1,\"minReadySeconds\":0,");
-    ktest_until(kn_sv_is(condition("stuck", "Progressing", KN_K_reason), "ProgressDeadlineExceeded"));
+    ktest_until(
+        kn_sv_is(condition("stuck", "Progressing", KN_K_reason), "ProgressDeadlineExceeded"));
     ktest_eq_sv(condition("stuck", "Progressing", KN_K_status), "False");
     ktest_until(kn_sv_is(condition("stuck", "Available", KN_K_status), "False"));
     ktest_until(done("stuck", 1)); // late, but it comes
@@ -212,36 +234,42 @@ KTEST(a_roll_that_does_not_progress_says_so_after_its_deadline)
 KTEST(a_pod_that_cannot_be_made_is_told)
 {
     ct_namespace("refused");
-    ct_make(kn_apps("deployments"), "refused",
-            "{\"metadata\":{\"name\":\"web\"},\"spec\":{\"selector\":{\"matchLabels\":{\"app\":\"web\"}},"
-            "\"template\":{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"spec\":{\"serviceAccountName\":\"nobody\","
-            "\"containers\":[{\"name\":\"c\",\"image\":\"v1\"}]}}}}");
+    ct_make(
+        kn_apps("deployments"), "refused",
+        "{\"metadata\":{\"name\":\"web\"},\"spec\":{\"selector\":{\"matchLabels\":{\"app\":\"web\"}},"
+        "\"template\":{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"spec\":{\"serviceAccountName\":\"nobody\","
+        "\"containers\":[{\"name\":\"c\",\"image\":\"v1\"}]}}}}");
     ktest_until(kn_sv_is(condition("refused", "ReplicaFailure", KN_K_reason), "FailedCreate"));
     ct_make(kn_core("serviceaccounts"), "refused", "{\"metadata\":{\"name\":\"nobody\"}}");
     ktest_until(ct_count(kn_core("pods"), "refused", "app=web") == 1);
     ktest_until(condition("refused", "ReplicaFailure", KN_K_reason).len == 0);
 }
 
-// -- replica sets ----------------------------------------------------------------------------------
+// -- replica sets ---------------------------------------------------------------------------------
 
 static void set(const char *ns, int replicas)
 {
-    ct_make(kn_apps("replicasets"), ns,
-            "{\"metadata\":{\"name\":\"rs\"},\"spec\":{\"replicas\":%d,\"selector\":{\"matchLabels\":{\"app\":\"rs\"}},"
-            "\"template\":{\"metadata\":{\"labels\":{\"app\":\"rs\"}},\"spec\":{\"containers\":[{\"name\":\"c\","
-            "\"image\":\"i\"}]}}}}", replicas);
+    ct_make(
+        kn_apps("replicasets"), ns,
+        "{\"metadata\":{\"name\":\"rs\"},\"spec\":{\"replicas\":%d,\"selector\":{\"matchLabels\":{\"app\":\"rs\"}},"
+        "\"template\":{\"metadata\":{\"labels\":{\"app\":\"rs\"}},\"spec\":{\"containers\":[{\"name\":\"c\","
+        "\"image\":\"i\"}]}}}}",
+        replicas);
 }
 
 static void pod(const char *ns, const char *name)
 {
-    ct_make(kn_core("pods"), ns,
-            "{\"metadata\":{\"name\":\"%s\",\"labels\":{\"app\":\"rs\"}},\"spec\":{\"containers\":[{\"name\":\"c\","
-            "\"image\":\"i\"}]}}", name);
+    ct_make(
+        kn_core("pods"), ns,
+        "{\"metadata\":{\"name\":\"%s\",\"labels\":{\"app\":\"rs\"}},\"spec\":{\"containers\":[{\"name\":\"c\","
+        "\"image\":\"i\"}]}}",
+        name);
 }
 
 static uint32_t owners(const char *ns, const char *name)
 {
-    return kn_json_len(KN_JSON_AT(ct_get(kn_core("pods"), ns, name), KN_K_metadata, KN_K_ownerReferences));
+    return kn_json_len(
+        KN_JSON_AT(ct_get(kn_core("pods"), ns, name), KN_K_metadata, KN_K_ownerReferences));
 }
 
 KTEST(a_set_adopts_what_matches_and_releases_what_does_not)
@@ -252,7 +280,8 @@ KTEST(a_set_adopts_what_matches_and_releases_what_does_not)
     ktest_until(owners("adopt", "mine") == 1);
     ktest_until(ct_status(kn_apps("replicasets"), "adopt", "rs", KN_K_replicas) == 1);
     ktest_eq_int(ct_count(kn_core("pods"), "adopt", ""), 1);
-    ct_patch(kn_core("pods"), "adopt", "mine", NULL, "{\"metadata\":{\"labels\":{\"app\":\"other\"}}}");
+    ct_patch(kn_core("pods"), "adopt", "mine", NULL,
+             "{\"metadata\":{\"labels\":{\"app\":\"other\"}}}");
     ktest_until(owners("adopt", "mine") == 0);
     ktest_until(ct_count(kn_core("pods"), "adopt", "app=rs") == 1);
 }
@@ -273,25 +302,32 @@ KTEST(a_set_gives_up_the_least_useful_pods)
 KTEST(a_pod_counts_as_available_after_its_time)
 {
     ct_namespace("patient");
-    ct_make(kn_apps("replicasets"), "patient",
-            "{\"metadata\":{\"name\":\"rs\"},\"spec\":{\"replicas\":1,\"minReadySeconds\":1,\"selector\":{"
-            "\"matchLabels\":{\"app\":\"rs\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"rs\"}},\"spec\":{"
-            "\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}");
+    ct_make(
+        kn_apps("replicasets"), "patient",
+        "{\"metadata\":{\"name\":\"rs\"},\"spec\":{\"replicas\":1,\"minReadySeconds\":1,\"selector\":{"
+        "\"matchLabels\":{\"app\":\"rs\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"rs\"}},\"spec\":{"
+        "\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}");
     ktest_until(ct_count(kn_core("pods"), "patient", "app=rs") == 1);
     struct kn_obj_list l;
-    ktest_ok(kn_client_list(ct_admin, kn_core("pods"), &(struct kn_list_options){.ns = KN_SV("patient")}, &l));
+    ktest_ok(kn_client_list(ct_admin, kn_core("pods"),
+                            &(struct kn_list_options){.ns = KN_SV("patient")}, &l));
     char now[KN_TIME_TEXT];
     kn_time_format((struct kn_time){kn_now().ns + KN_SECOND}, KN_TIME_SECONDS, now);
-    ct_patch(kn_core("pods"), "patient", l.items[0]->name.ptr ? kn_arena_dup(ct_arena, l.items[0]->name).ptr : "",
-             "status", kn_arena_printf(ct_arena, "{\"status\":{\"phase\":\"Running\",\"conditions\":[{\"type\":"
-                                       "\"Ready\",\"status\":\"True\",\"lastTransitionTime\":\"%s\"}]}}", now).ptr);
+    ct_patch(kn_core("pods"), "patient",
+             l.items[0]->name.ptr ? kn_arena_dup(ct_arena, l.items[0]->name).ptr : "", "status",
+             kn_arena_printf(ct_arena,
+                             "{\"status\":{\"phase\":\"Running\",\"conditions\":[{\"type\":"
+                             "\"Ready\",\"status\":\"True\",\"lastTransitionTime\":\"%s\"}]}}",
+                             now)
+                 .ptr);
     kn_obj_list_done(&l);
     ktest_until(ct_status(kn_apps("replicasets"), "patient", "rs", KN_K_readyReplicas) == 1);
     ktest_eq_int(ct_status(kn_apps("replicasets"), "patient", "rs", KN_K_availableReplicas), 0);
     ktest_until(ct_status(kn_apps("replicasets"), "patient", "rs", KN_K_availableReplicas) == 1);
 }
 
-CT_MAIN(KTEST_CASE(a_roll_keeps_to_its_limits), KTEST_CASE(recreate_ends_the_old_before_it_begins_the_new),
+CT_MAIN(KTEST_CASE(a_roll_keeps_to_its_limits),
+        KTEST_CASE(recreate_ends_the_old_before_it_begins_the_new),
         KTEST_CASE(a_paused_deployment_does_not_roll_and_scales),
         KTEST_CASE(a_roll_goes_on_after_a_change_that_moves_no_pod),
         KTEST_CASE(an_old_template_gets_its_old_set_and_the_next_revision),

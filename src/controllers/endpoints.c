@@ -31,7 +31,7 @@ static void index_service(const struct kn_obj *slice, kn_index_emit *emit, void 
         emit(ctx, kn_sv(key, (size_t)n));
 }
 
-// -- pods ------------------------------------------------------------------------------------------
+// -- pods -----------------------------------------------------------------------------------------
 
 static bool take_pod(void *arg, const struct kn_obj *pod)
 {
@@ -47,7 +47,8 @@ static bool take_pod(void *arg, const struct kn_obj *pod)
 static int64_t target_port(const struct kn_obj *pod, const struct kn_json *port)
 {
     const struct kn_json *target = kn_json_get(port, KN_K_targetPort), *c, *p;
-    struct kn_sv name = kn_json_str(target), protocol = kn_json_str(kn_json_get(port, KN_K_protocol));
+    struct kn_sv name = kn_json_str(target),
+                 protocol = kn_json_str(kn_json_get(port, KN_K_protocol));
     if (name.len == 0) {
         int64_t n = kn_json_int(target, 0);
         return n ? n : kn_json_int(kn_json_get(port, KN_K_port), 0);
@@ -109,7 +110,7 @@ static struct kn_sv hostname(const struct work *w, const struct kn_obj *pod)
                                            : KN_SV_NULL;
 }
 
-// -- groups of pods with the same ports ------------------------------------------------------------
+// -- groups of pods with the same ports -----------------------------------------------------------
 
 struct group {
     struct kn_json *ports;
@@ -138,7 +139,7 @@ static void groups_done(groups *g)
     KN_VEC_DONE(g);
 }
 
-// -- Endpoints -------------------------------------------------------------------------------------
+// -- Endpoints ------------------------------------------------------------------------------------
 
 static struct kn_json *core_ports(struct kn_arena *a, const struct kn_json *ports)
 {
@@ -164,7 +165,8 @@ static struct kn_json *subsets_of(struct work *w, const groups *g)
             kn_json_set_str(a, e, KN_K_ip, KN_JSON_STR_AT(pod->root, KN_K_status, KN_K_podIP));
             if (hostname(w, pod).len)
                 kn_json_set_str(a, e, KN_K_hostname, hostname(w, pod));
-            kn_json_set_str(a, e, KN_K_nodeName, KN_JSON_STR_AT(pod->root, KN_K_spec, KN_K_nodeName));
+            kn_json_set_str(a, e, KN_K_nodeName,
+                            KN_JSON_STR_AT(pod->root, KN_K_spec, KN_K_nodeName));
             kn_json_set(a, e, KN_K_targetRef, target_ref(a, pod));
         }
         if (kn_json_len(g->ptr[i].ports))
@@ -185,7 +187,8 @@ static struct kn_status write_endpoints(struct work *w, const groups *g)
     KN_JSON_EACH(l, w->service->labels)
     kn_json_set_sv(a, labels, kn_json_key(l), kn_json_copy(a, l));
     if (kn_sv_is(KN_JSON_STR_AT(w->service->root, KN_K_spec, KN_K_clusterIP), "None"))
-        kn_json_set_sv(a, labels, KN_SV("service.kubernetes.io/headless"), kn_json_new_str(a, KN_SV("")));
+        kn_json_set_sv(a, labels, KN_SV("service.kubernetes.io/headless"),
+                       kn_json_new_str(a, KN_SV("")));
     kn_json_set_sv(a, labels, KN_SV("endpoints.kubernetes.io/managed-by"),
                    kn_json_new_str(a, KN_SV("endpoint-controller")));
     struct kn_json *subsets = subsets_of(w, g);
@@ -195,23 +198,24 @@ static struct kn_status write_endpoints(struct work *w, const groups *g)
         kn_json_remove(o, KN_K_subsets);
     struct kn_status s = KN_STATUS_OK;
     if (!old)
-        s = kn_client_create(w->c->env->client, kn_core("endpoints"), w->service->ns, KN_SV_NULL, NULL, o,
-                             NULL);
-    else if (!kn_json_equal(o, old->root))
-        s = kn_client_update(w->c->env->client, kn_core("endpoints"), w->service->ns, w->service->name,
+        s = kn_client_create(w->c->env->client, kn_core("endpoints"), w->service->ns, KN_SV_NULL,
                              NULL, o, NULL);
+    else if (!kn_json_equal(o, old->root))
+        s = kn_client_update(w->c->env->client, kn_core("endpoints"), w->service->ns,
+                             w->service->name, NULL, o, NULL);
     kn_obj_unref(old);
     return s;
 }
 
-// -- EndpointSlices --------------------------------------------------------------------------------
+// -- EndpointSlices -------------------------------------------------------------------------------
 
 static struct kn_json *endpoint_of(struct work *w, const struct kn_obj *pod)
 {
     struct kn_arena *a = w->arena;
     struct kn_json *e = kn_json_new_object(a);
     struct kn_json *addresses = kn_json_ensure_array(a, e, KN_K_addresses);
-    kn_json_append(addresses, kn_json_new_str(a, KN_JSON_STR_AT(pod->root, KN_K_status, KN_K_podIP)));
+    kn_json_append(addresses,
+                   kn_json_new_str(a, KN_JSON_STR_AT(pod->root, KN_K_status, KN_K_podIP)));
     struct kn_json *c = kn_json_ensure_object(a, e, KN_K_conditions);
     bool serving = w->all_ready || kn_pod_ready(pod);
     kn_json_set_bool(a, c, KN_K_ready, is_ready(w, pod));
@@ -229,16 +233,19 @@ static struct kn_json *slice_of(struct work *w, const struct group *g, size_t fr
     struct kn_arena *a = w->arena;
     struct kn_json *o = kn_json_new_object(a);
     struct kn_json *m = kn_json_ensure_object(a, o, KN_K_metadata);
-    kn_json_set_str(a, m, KN_K_generateName, kn_arena_printf(a, "%.*s-", KN_SV_ARG(w->service->name)));
+    kn_json_set_str(a, m, KN_K_generateName,
+                    kn_arena_printf(a, "%.*s-", KN_SV_ARG(w->service->name)));
     struct kn_json *labels = kn_json_ensure_object(a, m, KN_K_labels);
     const struct kn_json *l;
     KN_JSON_EACH(l, w->service->labels)
     kn_json_set_sv(a, labels, kn_json_key(l), kn_json_copy(a, l));
     kn_json_set_sv(a, labels, KN_SV("endpointslice.kubernetes.io/managed-by"),
                    kn_json_new_str(a, KN_SV(MANAGER)));
-    kn_json_set_sv(a, labels, KN_SV("kubernetes.io/service-name"), kn_json_new_str(a, w->service->name));
+    kn_json_set_sv(a, labels, KN_SV("kubernetes.io/service-name"),
+                   kn_json_new_str(a, w->service->name));
     if (kn_sv_is(KN_JSON_STR_AT(w->service->root, KN_K_spec, KN_K_clusterIP), "None"))
-        kn_json_set_sv(a, labels, KN_SV("service.kubernetes.io/headless"), kn_json_new_str(a, KN_SV("")));
+        kn_json_set_sv(a, labels, KN_SV("service.kubernetes.io/headless"),
+                       kn_json_new_str(a, KN_SV("")));
     kn_own(a, m, w->service);
     kn_json_set_str(a, o, KN_K_addressType, KN_SV("IPv4"));
     struct kn_json *list = kn_json_set(a, o, KN_K_endpoints, kn_json_new_array(a));
@@ -249,7 +256,8 @@ static struct kn_json *slice_of(struct work *w, const struct group *g, size_t fr
 }
 
 // Gives what is wanted to a slice that is there.
-static struct kn_status replace_slice(struct work *w, const struct kn_obj *old, const struct kn_json *want)
+static struct kn_status replace_slice(struct work *w, const struct kn_obj *old,
+                                      const struct kn_json *want)
 {
     struct kn_arena *a = w->arena;
     struct kn_json *o = kn_json_copy(a, old->root);
@@ -270,7 +278,8 @@ static struct kn_status write_slices(struct work *w, const groups *g)
     kn_objs all = {0}, there = {0};
     kn_cache_by_index(w->c->slices, w->c->by_service, kn_sv_c(key), kn_objs_collect, &all);
     for (size_t i = 0; i < all.len; i++)
-        if (kn_sv_is(kn_obj_label(all.ptr[i], KN_SV("endpointslice.kubernetes.io/managed-by")), MANAGER) &&
+        if (kn_sv_is(kn_obj_label(all.ptr[i], KN_SV("endpointslice.kubernetes.io/managed-by")),
+                     MANAGER) &&
             kn_owned_by(all.ptr[i], w->service))
             KN_VEC_PUSH(&there, kn_obj_ref(all.ptr[i]));
     kn_objs_done(&all);
@@ -283,8 +292,8 @@ static struct kn_status write_slices(struct work *w, const groups *g)
         for (size_t from = 0; from < n && kn_ok(s); from += SLICE_MAX) {
             struct kn_json *want = slice_of(w, one, from);
             s = used < there.len ? replace_slice(w, there.ptr[used], want)
-                                 : kn_client_create(w->c->env->second, r, w->service->ns, KN_SV_NULL, NULL,
-                                                    want, NULL);
+                                 : kn_client_create(w->c->env->second, r, w->service->ns,
+                                                    KN_SV_NULL, NULL, want, NULL);
             used++;
         }
     }
@@ -298,7 +307,7 @@ static struct kn_status write_slices(struct work *w, const groups *g)
     return s;
 }
 
-// -- the controller --------------------------------------------------------------------------------
+// -- the controller -------------------------------------------------------------------------------
 
 static struct kn_status remove_endpoints(struct ctx *c, struct kn_sv ns, struct kn_sv name)
 {
@@ -308,7 +317,8 @@ static struct kn_status remove_endpoints(struct ctx *c, struct kn_sv ns, struct 
     kn_obj_unref(e);
     if (!ours)
         return KN_STATUS_OK;
-    struct kn_status s = kn_client_delete(c->env->client, kn_core("endpoints"), ns, name, KN_DELETE_DEFAULT);
+    struct kn_status s =
+        kn_client_delete(c->env->client, kn_core("endpoints"), ns, name, KN_DELETE_DEFAULT);
     if (s.code == KN_NOT_FOUND)
         kn_status_done(&s);
     return s;
@@ -318,7 +328,8 @@ static struct kn_status sync_service(struct work *w)
 {
     const struct kn_json *spec = kn_json_get(w->service->root, KN_K_spec);
     const struct kn_json *selector = kn_json_get(spec, KN_K_selector);
-    if (kn_json_len(selector) == 0 || kn_sv_is(kn_json_str(kn_json_get(spec, KN_K_type)), "ExternalName"))
+    if (kn_json_len(selector) == 0 ||
+        kn_sv_is(kn_json_str(kn_json_get(spec, KN_K_type)), "ExternalName"))
         return KN_STATUS_OK; // whose endpoints are somebody else's matter
     KN_TRY(kn_label_selector_of_map(w->arena, selector, &w->selector));
     w->all_ready = kn_json_bool(kn_json_get(spec, KN_K_publishNotReadyAddresses), false);
@@ -382,12 +393,15 @@ static bool same_to_services(const struct kn_obj *a, const struct kn_obj *b)
 {
     return kn_pod_ready(a) == kn_pod_ready(b) && a->deleting == b->deleting &&
            kn_json_equal(a->labels, b->labels) &&
-           kn_sv_eq(KN_JSON_STR_AT(a->root, KN_K_status, KN_K_podIP), KN_JSON_STR_AT(b->root, KN_K_status, KN_K_podIP)) &&
-           kn_sv_eq(KN_JSON_STR_AT(a->root, KN_K_status, KN_K_phase), KN_JSON_STR_AT(b->root, KN_K_status, KN_K_phase)) &&
+           kn_sv_eq(KN_JSON_STR_AT(a->root, KN_K_status, KN_K_podIP),
+                    KN_JSON_STR_AT(b->root, KN_K_status, KN_K_podIP)) &&
+           kn_sv_eq(KN_JSON_STR_AT(a->root, KN_K_status, KN_K_phase),
+                    KN_JSON_STR_AT(b->root, KN_K_status, KN_K_phase)) &&
            kn_json_equal(kn_json_get(a->root, KN_K_spec), kn_json_get(b->root, KN_K_spec));
 }
 
-static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod, const struct kn_obj *old)
+static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod,
+                   const struct kn_obj *old)
 {
     struct select_ctx s = {arg, pod, old};
     if (type == KN_EVENT_MODIFIED && old && same_to_services(pod, old))
@@ -396,7 +410,8 @@ static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod,
 }
 
 // Somebody else changed or deleted what is ours.
-static void on_slice(void *arg, enum kn_event_type type, const struct kn_obj *slice, const struct kn_obj *old)
+static void on_slice(void *arg, enum kn_event_type type, const struct kn_obj *slice,
+                     const struct kn_obj *old)
 {
     (void)old;
     struct ctx *c = arg;
@@ -405,7 +420,8 @@ static void on_slice(void *arg, enum kn_event_type type, const struct kn_obj *sl
         kn_controller_add_obj(c->controller, slice->ns, service);
 }
 
-static void on_endpoints(void *arg, enum kn_event_type type, const struct kn_obj *e, const struct kn_obj *old)
+static void on_endpoints(void *arg, enum kn_event_type type, const struct kn_obj *e,
+                         const struct kn_obj *old)
 {
     (void)old;
     struct ctx *c = arg;

@@ -69,7 +69,8 @@ static struct kn_status reconcile(void *arg, struct kn_sv key, int64_t *ret_afte
     return s;
 }
 
-static void on_event(void *arg, enum kn_event_type type, const struct kn_obj *o, const struct kn_obj *old)
+static void on_event(void *arg, enum kn_event_type type, const struct kn_obj *o,
+                     const struct kn_obj *old)
 {
     (void)o;
     (void)old;
@@ -83,8 +84,8 @@ struct kn_status kn_event_ttl_start(struct kn_env *env, struct kn_controller **r
     static struct ctx c;
     c.env = env;
     KN_TRY(kn_env_cache(env, kn_core("events"), &c.events));
-    c.controller = *ret =
-        kn_controller_new(&(struct kn_controller_spec){.name = "event-ttl", .reconcile = reconcile, .ctx = &c});
+    c.controller = *ret = kn_controller_new(
+        &(struct kn_controller_spec){.name = "event-ttl", .reconcile = reconcile, .ctx = &c});
     kn_cache_subscribe(c.events, on_event, &c, false);
     kn_controller_add(c.controller, KN_SV("all"));
     return kn_controller_start(c.controller);

@@ -1,8 +1,9 @@
 // The garbage collector: what is owned goes when its last owner is gone; what is deleted in the
 // foreground goes after what it owns; orphans lose their owner.
 //
-// There is no graph: an index in every cache finds what an object owns, and the caches say whether an
-// owner is there. Keys: "group/plural/ns/name" of an object to look at; "!uid" of one that is gone.
+// There is no graph: an index in every cache finds what an object owns, and the caches say whether
+// an owner is there. Keys: "group/plural/ns/name" of an object to look at; "!uid" of one that is
+// gone.
 #include "controllers/common.h"
 
 #define WORKERS 4
@@ -36,8 +37,8 @@ typedef KN_VEC(struct dependent) dependents;
 static void add_key(struct ctx *c, const struct kn_resource *r, struct kn_sv ns, struct kn_sv name)
 {
     char key[KEY_MAX];
-    int n = snprintf(key, sizeof key, "%.*s/%.*s/%.*s/%.*s", KN_SV_ARG(r->group), KN_SV_ARG(r->plural),
-                     KN_SV_ARG(ns), KN_SV_ARG(name));
+    int n = snprintf(key, sizeof key, "%.*s/%.*s/%.*s/%.*s", KN_SV_ARG(r->group),
+                     KN_SV_ARG(r->plural), KN_SV_ARG(ns), KN_SV_ARG(name));
     if (n > 0 && (size_t)n < sizeof key)
         kn_controller_add(c->controller, kn_sv(key, (size_t)n));
 }
@@ -51,12 +52,12 @@ static struct kind *kind_of(struct ctx *c, struct kn_sv group, struct kn_sv plur
     return NULL;
 }
 
-// -- references ------------------------------------------------------------------------------------
+// -- references -----------------------------------------------------------------------------------
 
 static struct kind *kind_of_ref(struct ctx *c, const struct kn_json *ref)
 {
-    const struct kn_resource *r = kn_resource_find_api(kn_json_str(kn_json_get(ref, KN_K_apiVersion)),
-                                                       kn_json_str(kn_json_get(ref, KN_K_kind)));
+    const struct kn_resource *r = kn_resource_find_api(
+        kn_json_str(kn_json_get(ref, KN_K_apiVersion)), kn_json_str(kn_json_get(ref, KN_K_kind)));
     return r ? kind_of(c, r->hub->group, r->hub->plural) : NULL;
 }
 
@@ -112,9 +113,10 @@ static const struct kn_json *ref_to(const struct kn_obj *o, struct kn_sv uid)
     return NULL;
 }
 
-// -- writes ----------------------------------------------------------------------------------------
+// -- writes ---------------------------------------------------------------------------------------
 
-static struct kn_status remove_finalizer(struct ctx *c, struct kind *k, const struct kn_obj *o, const char *name)
+static struct kn_status remove_finalizer(struct ctx *c, struct kind *k, const struct kn_obj *o,
+                                         const char *name)
 {
     struct kn_arena *a = kn_arena_new(8192, 64u << 20);
     struct kn_json *root = kn_json_copy_shallow_text(a, o->root), *f, *found = NULL;
@@ -141,27 +143,30 @@ static struct kn_status remove_refs(struct ctx *c, struct kind *k, const struct 
     struct kn_buf patch = KN_BUF(1 << 20);
     kn_buf_addf(&patch, "{\"metadata\":{\"uid\":\"%.*s\",\"ownerReferences\":[", KN_SV_ARG(o->uid));
     for (size_t i = 0; i < len; i++)
-        kn_buf_addf(&patch, "%s{\"$patch\":\"delete\",\"uid\":\"%.*s\"}", i ? "," : "", KN_SV_ARG(uids[i]));
+        kn_buf_addf(&patch, "%s{\"$patch\":\"delete\",\"uid\":\"%.*s\"}", i ? "," : "",
+                    KN_SV_ARG(uids[i]));
     kn_buf_addc(&patch, "]}}");
-    struct kn_status s = kn_client_patch(c->env->client, k->resource, o->ns, o->name, NULL, KN_PATCH_STRATEGIC,
-                                         kn_buf_sv(&patch), NULL);
+    struct kn_status s = kn_client_patch(c->env->client, k->resource, o->ns, o->name, NULL,
+                                         KN_PATCH_STRATEGIC, kn_buf_sv(&patch), NULL);
     kn_buf_done(&patch);
     if (s.code == KN_NOT_FOUND)
         kn_status_done(&s);
     return s;
 }
 
-static struct kn_status delete_object(struct ctx *c, struct kind *k, const struct kn_obj *o, const char *how)
+static struct kn_status delete_object(struct ctx *c, struct kind *k, const struct kn_obj *o,
+                                      const char *how)
 {
     // the revision too: an owner that was added meanwhile must be seen first
-    struct kn_delete_options options = {.uid = o->uid, .rev = o->rev, .grace_seconds = -1, .propagation = how};
+    struct kn_delete_options options = {
+        .uid = o->uid, .rev = o->rev, .grace_seconds = -1, .propagation = how};
     struct kn_status s = kn_client_delete(c->env->client, k->resource, o->ns, o->name, &options);
     if (s.code == KN_NOT_FOUND)
         kn_status_done(&s);
     return s;
 }
 
-// -- what is being deleted -------------------------------------------------------------------------
+// -- what is being deleted ------------------------------------------------------------------------
 
 static struct kn_status orphan_dependents(struct ctx *c, struct kind *k, const struct kn_obj *o)
 {
@@ -192,7 +197,7 @@ static struct kn_status foreground(struct ctx *c, struct kind *k, const struct k
     return blocked ? KN_STATUS_OK : remove_finalizer(c, k, o, FOREGROUND);
 }
 
-// -- what is owned ---------------------------------------------------------------------------------
+// -- what is owned --------------------------------------------------------------------------------
 
 enum owner { SOLID, DANGLING, WAITING };
 
@@ -200,10 +205,12 @@ static struct kn_status look_up(struct ctx *c, const struct kn_obj *o, const str
                                 enum owner *ret)
 {
     struct kind *k = kind_of_ref(c, ref);
-    struct kn_sv name = kn_json_str(kn_json_get(ref, KN_K_name)), uid = kn_json_str(kn_json_get(ref, KN_K_uid));
+    struct kn_sv name = kn_json_str(kn_json_get(ref, KN_K_name)),
+                 uid = kn_json_str(kn_json_get(ref, KN_K_uid));
     *ret = SOLID;
     if (!k || (k->resource->namespaced && o->ns.len == 0))
-        return KN_STATUS_OK; // of a kind that is not served, or that cannot own it: not for us to judge
+        return KN_STATUS_OK; // of a kind that is not served, or that cannot own it: not for us to
+                             // judge
     struct kn_sv ns = k->resource->namespaced ? o->ns : KN_SV_NULL;
     const struct kn_obj *owner = kn_cache_get(k->cache, ns, name);
     if (owner && !kn_sv_eq(owner->uid, uid)) {
@@ -265,7 +272,7 @@ static struct kn_status check_owners(struct ctx *c, struct kind *k, const struct
     return KN_STATUS_OK;
 }
 
-// -- keys ------------------------------------------------------------------------------------------
+// -- keys -----------------------------------------------------------------------------------------
 
 static void add_dependents(struct ctx *c, struct kn_sv uid)
 {
@@ -313,7 +320,8 @@ static void add_owners(struct kind *k, const struct kn_obj *o)
     }
 }
 
-static void on_object(void *arg, enum kn_event_type type, const struct kn_obj *o, const struct kn_obj *old)
+static void on_object(void *arg, enum kn_event_type type, const struct kn_obj *o,
+                      const struct kn_obj *old)
 {
     struct kind *k = arg;
     char gone[80];
@@ -332,7 +340,8 @@ static void on_object(void *arg, enum kn_event_type type, const struct kn_obj *o
         bool same = kn_json_equal(refs, kn_json_get(old->metadata, KN_K_ownerReferences));
         if (!same)
             add_owners(k, old);
-        if (!same || (o->deleting && (!old->deleting || has_finalizer(o, ORPHAN) || has_finalizer(o, FOREGROUND))))
+        if (!same || (o->deleting &&
+                      (!old->deleting || has_finalizer(o, ORPHAN) || has_finalizer(o, FOREGROUND))))
             add_key(k->c, k->resource, o->ns, o->name);
         break;
     }

@@ -14,7 +14,7 @@ struct kn_sv kn_short_hash(struct kn_arena *a, struct kn_sv text, int64_t salt)
     return kn_arena_dup(a, kn_sv_c(out));
 }
 
-// -- revisions -------------------------------------------------------------------------------------
+// -- revisions ------------------------------------------------------------------------------------
 
 int64_t kn_revision_number(const struct kn_obj *r)
 {
@@ -28,7 +28,8 @@ static int by_number(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-// {"spec":{"template":{..., "$patch":"replace"}}}: a strategic merge patch that brings the template back.
+// {"spec":{"template":{..., "$patch":"replace"}}}: a strategic merge patch that brings the template
+// back.
 static struct kn_json *data_of(struct kn_history *h)
 {
     struct kn_arena *a = h->arena;
@@ -60,8 +61,8 @@ static struct kn_status create(struct kn_history *h, struct kn_json *data, int64
     kn_json_set(a, o, KN_K_data, data);
     kn_json_set_int(a, o, KN_K_revision, number);
     const struct kn_obj *made = NULL;
-    KN_TRY(kn_client_create(h->env->client, kn_apps("controllerrevisions"), h->owner->ns, KN_SV_NULL, NULL, o,
-                            &made));
+    KN_TRY(kn_client_create(h->env->client, kn_apps("controllerrevisions"), h->owner->ns,
+                            KN_SV_NULL, NULL, o, &made));
     KN_VEC_PUSH(&h->revisions, made);
     h->current = made;
     return KN_STATUS_OK;
@@ -73,7 +74,8 @@ static struct kn_status renumber(struct kn_history *h, size_t i, int64_t number)
     const struct kn_obj *old = h->revisions.ptr[i], *fresh = NULL;
     struct kn_json *o = kn_json_copy_shallow_text(h->arena, old->root);
     kn_json_set_int(h->arena, o, KN_K_revision, number);
-    KN_TRY(kn_client_update(h->env->client, kn_apps("controllerrevisions"), old->ns, old->name, NULL, o, &fresh));
+    KN_TRY(kn_client_update(h->env->client, kn_apps("controllerrevisions"), old->ns, old->name,
+                            NULL, o, &fresh));
     kn_obj_unref(old);
     memmove(&h->revisions.ptr[i], &h->revisions.ptr[i + 1],
             (h->revisions.len - i - 1) * sizeof h->revisions.ptr[0]);
@@ -88,7 +90,8 @@ struct kn_status kn_history_sync(struct kn_history *h, struct kn_cache *cache, u
     kn_cache_by_index(cache, index, h->owner->uid, kn_objs_collect, &h->revisions);
     if (h->revisions.len)
         qsort(h->revisions.ptr, h->revisions.len, sizeof h->revisions.ptr[0], by_number);
-    int64_t last = h->revisions.len ? kn_revision_number(h->revisions.ptr[h->revisions.len - 1]) : 0;
+    int64_t last =
+        h->revisions.len ? kn_revision_number(h->revisions.ptr[h->revisions.len - 1]) : 0;
     for (size_t i = h->revisions.len; i-- > 0;) {
         if (!kn_json_equal(kn_json_get(h->revisions.ptr[i]->root, KN_K_data), data))
             continue;
@@ -100,8 +103,8 @@ struct kn_status kn_history_sync(struct kn_history *h, struct kn_cache *cache, u
     return create(h, data, last + 1, labels, hash_label);
 }
 
-struct kn_status kn_history_trim(struct kn_history *h, int64_t limit, bool (*live)(void *arg, const struct kn_obj *r),
-                                 void *arg)
+struct kn_status kn_history_trim(struct kn_history *h, int64_t limit,
+                                 bool (*live)(void *arg, const struct kn_obj *r), void *arg)
 {
     int64_t unused = 0;
     for (size_t i = 0; i < h->revisions.len; i++)
@@ -111,8 +114,8 @@ struct kn_status kn_history_trim(struct kn_history *h, int64_t limit, bool (*liv
         if (r == h->current || live(arg, r))
             continue;
         unused--;
-        struct kn_status s = kn_client_delete(h->env->client, kn_apps("controllerrevisions"), r->ns, r->name,
-                                              KN_DELETE_DEFAULT);
+        struct kn_status s = kn_client_delete(h->env->client, kn_apps("controllerrevisions"), r->ns,
+                                              r->name, KN_DELETE_DEFAULT);
         if (s.code == KN_NOT_FOUND)
             kn_status_done(&s);
         KN_TRY(s);
@@ -125,9 +128,10 @@ void kn_history_done(struct kn_history *h)
     kn_objs_done(&h->revisions);
 }
 
-// -- pods ------------------------------------------------------------------------------------------
+// -- pods -----------------------------------------------------------------------------------------
 
-struct kn_json *kn_pod_of_template(struct kn_arena *a, const struct kn_json *template, const struct kn_obj *owner)
+struct kn_json *kn_pod_of_template(struct kn_arena *a, const struct kn_json *template,
+                                   const struct kn_obj *owner)
 {
     struct kn_json *pod = kn_json_new_object(a);
     struct kn_json *m = kn_json_ensure_object(a, pod, KN_K_metadata);
@@ -142,20 +146,23 @@ struct kn_json *kn_pod_of_template(struct kn_arena *a, const struct kn_json *tem
     return pod;
 }
 
-static struct kn_status patch_owner(struct kn_env *env, const struct kn_obj *pod, const struct kn_obj *owner, bool adopt)
+static struct kn_status patch_owner(struct kn_env *env, const struct kn_obj *pod,
+                                    const struct kn_obj *owner, bool adopt)
 {
     struct kn_buf patch = KN_BUF(4096);
-    kn_buf_addf(&patch, "{\"metadata\":{\"uid\":\"%.*s\",\"ownerReferences\":[{", KN_SV_ARG(pod->uid));
+    kn_buf_addf(&patch, "{\"metadata\":{\"uid\":\"%.*s\",\"ownerReferences\":[{",
+                KN_SV_ARG(pod->uid));
     if (adopt)
-        kn_buf_addf(&patch,
-                    "\"apiVersion\":\"%.*s\",\"kind\":\"%.*s\",\"name\":\"%.*s\",\"controller\":true,"
-                    "\"blockOwnerDeletion\":true",
-                    KN_SV_ARG(owner->api_version), KN_SV_ARG(owner->kind), KN_SV_ARG(owner->name));
+        kn_buf_addf(
+            &patch,
+            "\"apiVersion\":\"%.*s\",\"kind\":\"%.*s\",\"name\":\"%.*s\",\"controller\":true,"
+            "\"blockOwnerDeletion\":true",
+            KN_SV_ARG(owner->api_version), KN_SV_ARG(owner->kind), KN_SV_ARG(owner->name));
     else
         kn_buf_addc(&patch, "\"$patch\":\"delete\"");
     kn_buf_addf(&patch, ",\"uid\":\"%.*s\"}]}}", KN_SV_ARG(owner->uid));
-    struct kn_status s = kn_client_patch(env->client, kn_core("pods"), pod->ns, pod->name, NULL, KN_PATCH_STRATEGIC,
-                                         kn_buf_sv(&patch), NULL);
+    struct kn_status s = kn_client_patch(env->client, kn_core("pods"), pod->ns, pod->name, NULL,
+                                         KN_PATCH_STRATEGIC, kn_buf_sv(&patch), NULL);
     kn_buf_done(&patch);
     if (s.code == KN_NOT_FOUND)
         kn_status_done(&s);
@@ -163,14 +170,16 @@ static struct kn_status patch_owner(struct kn_env *env, const struct kn_obj *pod
 }
 
 struct kn_status kn_claim_pods(struct kn_env *env, struct kn_cache *pods, unsigned by_owner,
-                               const struct kn_obj *owner, const struct kn_selector *selector, kn_objs *out)
+                               const struct kn_obj *owner, const struct kn_selector *selector,
+                               kn_objs *out)
 {
     kn_objs owned = {0}, orphans = {0};
     char nobody[KN_OBJ_KEY_TEXT];
     struct kn_status s = KN_STATUS_OK;
     kn_cache_by_index(pods, by_owner, owner->uid, kn_objs_collect, &owned);
     if (!owner->deleting)
-        kn_cache_by_index(pods, by_owner, kn_index_nobody(owner->ns, nobody), kn_objs_collect, &orphans);
+        kn_cache_by_index(pods, by_owner, kn_index_nobody(owner->ns, nobody), kn_objs_collect,
+                          &orphans);
     for (size_t i = 0; i < owned.len && kn_ok(s); i++) {
         if (kn_selector_matches_labels(selector, owned.ptr[i]->labels))
             kn_objs_collect(out, owned.ptr[i]);
@@ -178,7 +187,8 @@ struct kn_status kn_claim_pods(struct kn_env *env, struct kn_cache *pods, unsign
             s = patch_owner(env, owned.ptr[i], owner, false);
     }
     for (size_t i = 0; i < orphans.len && kn_ok(s); i++) {
-        if (!kn_pod_active(orphans.ptr[i]) || !kn_selector_matches_labels(selector, orphans.ptr[i]->labels))
+        if (!kn_pod_active(orphans.ptr[i]) ||
+            !kn_selector_matches_labels(selector, orphans.ptr[i]->labels))
             continue;
         s = patch_owner(env, orphans.ptr[i], owner, true);
         if (kn_ok(s))

@@ -25,22 +25,23 @@ struct work {
     struct kn_buf remaining, finalizers, failures; // sentences for the conditions
 };
 
-// -- content ---------------------------------------------------------------------------------------
+// -- content --------------------------------------------------------------------------------------
 
 static void note_finalizers(struct work *w, const kn_objs *objs)
 {
     size_t held = 0;
     struct kn_sv name = KN_SV_NULL;
     for (size_t i = 0; i < objs->len; i++) {
-        const struct kn_json *f = kn_json_first(kn_json_get(objs->ptr[i]->metadata, KN_K_finalizers));
+        const struct kn_json *f =
+            kn_json_first(kn_json_get(objs->ptr[i]->metadata, KN_K_finalizers));
         if (f) {
             held++;
             name = kn_json_str(f);
         }
     }
     if (held)
-        kn_buf_addf(&w->finalizers, "%s%.*s in %zu resource instances", w->finalizers.len ? ", " : "",
-                    KN_SV_ARG(name), held);
+        kn_buf_addf(&w->finalizers, "%s%.*s in %zu resource instances",
+                    w->finalizers.len ? ", " : "", KN_SV_ARG(name), held);
 }
 
 struct emptying {
@@ -54,14 +55,17 @@ static void delete_one(void *ctx, size_t i)
 {
     struct emptying *e = ctx;
     const struct kn_obj *o = e->objs.ptr[i];
-    struct kn_delete_options options = {.uid = o->uid, .grace_seconds = -1, .propagation = "Background"};
+    struct kn_delete_options options = {
+        .uid = o->uid, .grace_seconds = -1, .propagation = "Background"};
     if (o->deleting)
         return;
-    struct kn_status s = kn_client_delete(e->w->c->env->client, e->resource, o->ns, o->name, &options);
+    struct kn_status s =
+        kn_client_delete(e->w->c->env->client, e->resource, o->ns, o->name, &options);
     if (!kn_ok(s) && s.code != KN_NOT_FOUND) { // whatever it is, it is tried again
         KN_LOCKED(&e->lock)
-        kn_buf_addf(&e->w->failures, "%sunexpected error deleting %.*s: %s", e->w->failures.len ? ", " : "",
-                    KN_SV_ARG(e->resource->plural), kn_status_text(&s));
+        kn_buf_addf(&e->w->failures, "%sunexpected error deleting %.*s: %s",
+                    e->w->failures.len ? ", " : "", KN_SV_ARG(e->resource->plural),
+                    kn_status_text(&s));
     }
     kn_status_done(&s);
 }
@@ -78,8 +82,9 @@ static size_t empty_out(struct work *w, const struct content *k)
     kn_cache_list(k->cache, w->ns->name, KN_SV_NULL, KN_SV_NULL, kn_objs_collect, &e.objs);
     size_t left = e.objs.len;
     if (left)
-        kn_buf_addf(&w->remaining, "%s%.*s%s%.*s has %zu resource instances", w->remaining.len ? ", " : "",
-                    KN_SV_ARG(r->plural), r->group.len ? "." : "", KN_SV_ARG(r->group), left);
+        kn_buf_addf(&w->remaining, "%s%.*s%s%.*s has %zu resource instances",
+                    w->remaining.len ? ", " : "", KN_SV_ARG(r->plural), r->group.len ? "." : "",
+                    KN_SV_ARG(r->group), left);
     note_finalizers(w, &e.objs);
     kn_objs_done(&e.objs);
     pthread_mutex_destroy(&e.lock);
@@ -98,14 +103,16 @@ static size_t empty_all(struct work *w)
     return left;
 }
 
-// -- the namespace ---------------------------------------------------------------------------------
+// -- the namespace --------------------------------------------------------------------------------
 
-static bool set(struct work *w, struct kn_json *conditions, const char *type, bool on, const char *reason_on,
-                const char *reason_off, const char *prefix, const struct kn_buf *detail, const char *off)
+static bool set(struct work *w, struct kn_json *conditions, const char *type, bool on,
+                const char *reason_on, const char *reason_off, const char *prefix,
+                const struct kn_buf *detail, const char *off)
 {
-    struct kn_sv message = on ? kn_arena_printf(w->arena, "%s%s", prefix, kn_buf_cstr(detail)) : kn_sv_c(off);
-    return kn_condition_set(w->arena, conditions, type, on ? "True" : "False", on ? reason_on : reason_off,
-                            message, false);
+    struct kn_sv message =
+        on ? kn_arena_printf(w->arena, "%s%s", prefix, kn_buf_cstr(detail)) : kn_sv_c(off);
+    return kn_condition_set(w->arena, conditions, type, on ? "True" : "False",
+                            on ? reason_on : reason_off, message, false);
 }
 
 static struct kn_status write_conditions(struct work *w, size_t left)
@@ -115,10 +122,12 @@ static struct kn_status write_conditions(struct work *w, size_t left)
     struct kn_json *conditions =
         kn_json_ensure_array(a, kn_json_ensure_object(a, root, KN_K_status), KN_K_conditions);
     bool changed = false;
-    changed |= set(w, conditions, "NamespaceDeletionDiscoveryFailure", false, "", "ResourcesDiscovered", "",
-                   &w->failures, "All resources successfully discovered");
-    changed |= set(w, conditions, "NamespaceDeletionGroupVersionParsingFailure", false, "",
-                   "ParsedGroupVersions", "", &w->failures, "All legacy kube types successfully parsed");
+    changed |=
+        set(w, conditions, "NamespaceDeletionDiscoveryFailure", false, "", "ResourcesDiscovered",
+            "", &w->failures, "All resources successfully discovered");
+    changed |=
+        set(w, conditions, "NamespaceDeletionGroupVersionParsingFailure", false, "",
+            "ParsedGroupVersions", "", &w->failures, "All legacy kube types successfully parsed");
     changed |= set(w, conditions, "NamespaceDeletionContentFailure", w->failures.len > 0,
                    "ContentDeletionFailed", "ContentDeleted", "", &w->failures,
                    "All content successfully deleted, may be waiting on finalization");
@@ -133,8 +142,8 @@ static struct kn_status write_conditions(struct work *w, size_t left)
         return KN_STATUS_OK;
     if (kn_arena_failed(a))
         return kn_arena_error(a, "a namespace");
-    return kn_client_update(w->c->env->client, kn_core("namespaces"), KN_SV_NULL, w->ns->name, "status", root,
-                            NULL);
+    return kn_client_update(w->c->env->client, kn_core("namespaces"), KN_SV_NULL, w->ns->name,
+                            "status", root, NULL);
 }
 
 static struct kn_status let_go(struct work *w)
@@ -147,8 +156,8 @@ static struct kn_status let_go(struct work *w)
     if (!own)
         return KN_STATUS_OK; // others hold it
     kn_json_remove_child(list, own);
-    return kn_client_update(w->c->env->client, kn_core("namespaces"), KN_SV_NULL, w->ns->name, "finalize",
-                            root, NULL);
+    return kn_client_update(w->c->env->client, kn_core("namespaces"), KN_SV_NULL, w->ns->name,
+                            "finalize", root, NULL);
 }
 
 static struct kn_status reconcile(void *arg, struct kn_sv key, int64_t *ret_after)
@@ -176,7 +185,7 @@ static struct kn_status reconcile(void *arg, struct kn_sv key, int64_t *ret_afte
     return s;
 }
 
-// -- events ----------------------------------------------------------------------------------------
+// -- events ---------------------------------------------------------------------------------------
 
 static bool is_terminating(struct ctx *c, struct kn_sv name)
 {
@@ -186,7 +195,8 @@ static bool is_terminating(struct ctx *c, struct kn_sv name)
     return r;
 }
 
-static void on_content(void *arg, enum kn_event_type type, const struct kn_obj *o, const struct kn_obj *old)
+static void on_content(void *arg, enum kn_event_type type, const struct kn_obj *o,
+                       const struct kn_obj *old)
 {
     (void)old;
     const struct content *k = arg;
@@ -194,7 +204,8 @@ static void on_content(void *arg, enum kn_event_type type, const struct kn_obj *
         kn_controller_add(k->c->controller, o->ns);
 }
 
-static void on_namespace(void *arg, enum kn_event_type type, const struct kn_obj *o, const struct kn_obj *old)
+static void on_namespace(void *arg, enum kn_event_type type, const struct kn_obj *o,
+                         const struct kn_obj *old)
 {
     (void)old;
     struct ctx *c = arg;
@@ -206,8 +217,8 @@ static struct kn_status find_contents(struct ctx *c)
 {
     const struct kn_resource *r;
     for (size_t i = 0; (r = kn_resource_at(i)); i++) {
-        if (!r->served || r->hub != r || !r->namespaced || r->no_store || !(r->verbs & KN_VERB_LIST) ||
-            !(r->verbs & KN_VERB_DELETE))
+        if (!r->served || r->hub != r || !r->namespaced || r->no_store ||
+            !(r->verbs & KN_VERB_LIST) || !(r->verbs & KN_VERB_DELETE))
             continue;
         struct content k = {.c = c, .resource = r};
         KN_TRY(kn_env_cache(c->env, r, &k.cache));
@@ -225,8 +236,8 @@ struct kn_status kn_namespace_start(struct kn_env *env, struct kn_controller **r
     c.contents.len = 0;
     KN_TRY(kn_env_cache(env, kn_core("namespaces"), &c.namespaces));
     KN_TRY(find_contents(&c));
-    c.controller = *ret =
-        kn_controller_new(&(struct kn_controller_spec){.name = "namespace", .reconcile = reconcile, .ctx = &c});
+    c.controller = *ret = kn_controller_new(
+        &(struct kn_controller_spec){.name = "namespace", .reconcile = reconcile, .ctx = &c});
     for (size_t i = 0; i < c.contents.len; i++)
         kn_cache_subscribe(c.contents.ptr[i].cache, on_content, &c.contents.ptr[i], false);
     kn_cache_subscribe(c.namespaces, on_namespace, &c, true);

@@ -1,5 +1,5 @@
-// Nodes: taints that say in what condition a node is, nodes that are not heard of any more, and pods
-// that do not tolerate it.
+// Nodes: taints that say in what condition a node is, nodes that are not heard of any more, and
+// pods that do not tolerate it.
 #include "base/clock.h"
 #include "base/num.h"
 #include "controllers/common.h"
@@ -36,11 +36,12 @@ static int64_t time_of(struct kn_sv text)
     return t.ns;
 }
 
-// -- heartbeats ------------------------------------------------------------------------------------
+// -- heartbeats -----------------------------------------------------------------------------------
 
 static int64_t last_heard(struct work *w)
 {
-    const struct kn_obj *lease = kn_cache_get(w->c->leases, KN_SV("kube-node-lease"), w->node->name);
+    const struct kn_obj *lease =
+        kn_cache_get(w->c->leases, KN_SV("kube-node-lease"), w->node->name);
     int64_t heard = lease ? time_of(KN_JSON_STR_AT(lease->root, KN_K_spec, KN_K_renewTime)) : 0;
     kn_obj_unref(lease);
     const struct kn_json *c;
@@ -62,7 +63,8 @@ static struct kn_status mark_lost(struct work *w)
         kn_json_ensure_array(a, kn_json_ensure_object(a, o, KN_K_status), KN_K_conditions), *c;
     bool changed = false;
     if (!kn_condition(conditions, "Ready"))
-        kn_json_set_str(a, kn_json_append(conditions, kn_json_new_object(a)), KN_K_type, KN_SV("Ready"));
+        kn_json_set_str(a, kn_json_append(conditions, kn_json_new_object(a)), KN_K_type,
+                        KN_SV("Ready"));
     KN_JSON_EACH(c, conditions)
     {
         if (kn_sv_is(kn_json_str(kn_json_get(c, KN_K_status)), "Unknown"))
@@ -76,8 +78,8 @@ static struct kn_status mark_lost(struct work *w)
     if (!changed)
         return KN_STATUS_OK;
     const struct kn_obj *fresh = NULL;
-    KN_TRY(kn_client_update(w->c->env->client, kn_core("nodes"), KN_SV_NULL, w->node->name, "status", o,
-                            &fresh));
+    KN_TRY(kn_client_update(w->c->env->client, kn_core("nodes"), KN_SV_NULL, w->node->name,
+                            "status", o, &fresh));
     kn_event(w->c->env->recorder, w->node, "Normal", "NodeNotReady", "Node %.*s status is now: "
              "NodeNotReady", KN_SV_ARG(w->node->name));
     kn_obj_unref(w->node);
@@ -85,7 +87,7 @@ static struct kn_status mark_lost(struct work *w)
     return KN_STATUS_OK;
 }
 
-// -- taints ----------------------------------------------------------------------------------------
+// -- taints ---------------------------------------------------------------------------------------
 
 struct taint {
     const char *key, *effect;
@@ -94,14 +96,16 @@ struct taint {
 
 static const char *ready_status(const struct kn_obj *node)
 {
-    const struct kn_json *c = kn_condition(KN_JSON_AT(node->root, KN_K_status, KN_K_conditions), "Ready");
+    const struct kn_json *c =
+        kn_condition(KN_JSON_AT(node->root, KN_K_status, KN_K_conditions), "Ready");
     struct kn_sv s = kn_json_str(kn_json_get(c, KN_K_status));
     return kn_sv_is(s, "True") ? "True" : kn_sv_is(s, "Unknown") ? "Unknown" : "False";
 }
 
 static bool is_true(const struct kn_obj *node, const char *type)
 {
-    const struct kn_json *c = kn_condition(KN_JSON_AT(node->root, KN_K_status, KN_K_conditions), type);
+    const struct kn_json *c =
+        kn_condition(KN_JSON_AT(node->root, KN_K_status, KN_K_conditions), type);
     return kn_sv_is(kn_json_str(kn_json_get(c, KN_K_status)), "True");
 }
 
@@ -129,7 +133,8 @@ static struct kn_status write_taints(struct work *w)
         {"node.kubernetes.io/memory-pressure", "NoSchedule", is_true(w->node, "MemoryPressure")},
         {"node.kubernetes.io/disk-pressure", "NoSchedule", is_true(w->node, "DiskPressure")},
         {"node.kubernetes.io/pid-pressure", "NoSchedule", is_true(w->node, "PIDPressure")},
-        {"node.kubernetes.io/network-unavailable", "NoSchedule", is_true(w->node, "NetworkUnavailable")},
+        {"node.kubernetes.io/network-unavailable", "NoSchedule",
+         is_true(w->node, "NetworkUnavailable")},
     };
     struct kn_arena *a = w->arena;
     struct kn_json *o = kn_json_copy(a, w->node->root);
@@ -155,13 +160,14 @@ static struct kn_status write_taints(struct work *w)
     if (kn_json_len(list) == 0)
         kn_json_remove(spec, KN_K_taints);
     const struct kn_obj *fresh = NULL;
-    KN_TRY(kn_client_update(w->c->env->client, kn_core("nodes"), KN_SV_NULL, w->node->name, NULL, o, &fresh));
+    KN_TRY(kn_client_update(w->c->env->client, kn_core("nodes"), KN_SV_NULL, w->node->name, NULL, o,
+                            &fresh));
     kn_obj_unref(w->node);
     w->node = fresh;
     return KN_STATUS_OK;
 }
 
-// -- pods ------------------------------------------------------------------------------------------
+// -- pods -----------------------------------------------------------------------------------------
 
 // How long (ns) a pod stands a taint: KN_FOREVER, 0 or in between.
 static int64_t stands(const struct kn_obj *pod, const struct kn_json *taint)
@@ -190,10 +196,11 @@ static int64_t stands(const struct kn_obj *pod, const struct kn_json *taint)
 
 static struct kn_status evict(struct work *w, const struct kn_obj *pod)
 {
-    kn_event(w->c->env->recorder, pod, "Normal", "TaintManagerEviction", "Marking for deletion Pod %.*s/%.*s",
-             KN_SV_ARG(pod->ns), KN_SV_ARG(pod->name));
+    kn_event(w->c->env->recorder, pod, "Normal", "TaintManagerEviction",
+             "Marking for deletion Pod %.*s/%.*s", KN_SV_ARG(pod->ns), KN_SV_ARG(pod->name));
     struct kn_delete_options o = {.uid = pod->uid, .grace_seconds = -1};
-    struct kn_status s = kn_client_delete(w->c->env->client, kn_core("pods"), pod->ns, pod->name, &o);
+    struct kn_status s =
+        kn_client_delete(w->c->env->client, kn_core("pods"), pod->ns, pod->name, &o);
     if (s.code == KN_NOT_FOUND || s.code == KN_CONFLICT)
         kn_status_done(&s);
     return s;
@@ -246,8 +253,8 @@ static struct kn_status unready_pods(struct work *w)
         struct kn_json *ready = (struct kn_json *)(uintptr_t)kn_condition(conditions, "Ready");
         kn_json_set_str(w->arena, ready, KN_K_status, KN_SV("False"));
         kn_json_set_str(w->arena, ready, KN_K_lastTransitionTime, kn_now_text(w->arena));
-        s = kn_client_update(w->c->env->client, kn_core("pods"), pods.ptr[i]->ns, pods.ptr[i]->name, "status",
-                             o, NULL);
+        s = kn_client_update(w->c->env->client, kn_core("pods"), pods.ptr[i]->ns, pods.ptr[i]->name,
+                             "status", o, NULL);
         if (s.code == KN_NOT_FOUND)
             kn_status_done(&s);
     }
@@ -282,7 +289,8 @@ static struct kn_status reconcile(void *arg, struct kn_sv key, int64_t *ret_afte
     return s;
 }
 
-static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod, const struct kn_obj *old)
+static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod,
+                   const struct kn_obj *old)
 {
     struct ctx *c = arg;
     struct kn_sv node = KN_JSON_STR_AT(pod->root, KN_K_spec, KN_K_nodeName);
@@ -292,7 +300,8 @@ static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod,
 }
 
 // A lost node that renews its lease is heard of again; the others need no look every ten seconds.
-static void on_lease(void *arg, enum kn_event_type type, const struct kn_obj *lease, const struct kn_obj *old)
+static void on_lease(void *arg, enum kn_event_type type, const struct kn_obj *lease,
+                     const struct kn_obj *old)
 {
     (void)old;
     struct ctx *c = arg;
@@ -312,8 +321,8 @@ struct kn_status kn_node_start(struct kn_env *env, struct kn_controller **ret)
     KN_TRY(kn_env_cache(env, kn_core("pods"), &c.pods));
     KN_TRY(kn_env_cache(env, kn_of("coordination.k8s.io", "leases"), &c.leases));
     c.by_node = kn_cache_add_index(c.pods, kn_index_node_name);
-    c.controller = *ret =
-        kn_controller_new(&(struct kn_controller_spec){.name = "node", .reconcile = reconcile, .ctx = &c});
+    c.controller = *ret = kn_controller_new(
+        &(struct kn_controller_spec){.name = "node", .reconcile = reconcile, .ctx = &c});
     kn_cache_subscribe(c.pods, on_pod, &c, false);
     kn_cache_subscribe(c.leases, on_lease, &c, false);
     kn_cache_subscribe(c.nodes, kn_controller_on_object, c.controller, true);

@@ -41,12 +41,14 @@ static struct kn_status mark_failed(struct ctx *c, const struct kn_obj *pod)
 {
     char now[KN_TIME_TEXT], patch[1024];
     kn_time_format(kn_now(), KN_TIME_SECONDS, now);
-    snprintf(patch, sizeof patch,
-             "{\"status\":{\"phase\":\"Failed\",\"conditions\":[{\"type\":\"DisruptionTarget\",\"status\":"
-             "\"True\",\"reason\":\"DeletionByPodGC\",\"message\":\"PodGC: node no longer exists\","
-             "\"lastTransitionTime\":\"%s\"}]}}", now);
-    struct kn_status s = kn_client_patch(c->env->client, kn_core("pods"), pod->ns, pod->name, "status",
-                                         KN_PATCH_STRATEGIC, kn_sv_c(patch), NULL);
+    snprintf(
+        patch, sizeof patch,
+        "{\"status\":{\"phase\":\"Failed\",\"conditions\":[{\"type\":\"DisruptionTarget\",\"status\":"
+        "\"True\",\"reason\":\"DeletionByPodGC\",\"message\":\"PodGC: node no longer exists\","
+        "\"lastTransitionTime\":\"%s\"}]}}",
+        now);
+    struct kn_status s = kn_client_patch(c->env->client, kn_core("pods"), pod->ns, pod->name,
+                                         "status", KN_PATCH_STRATEGIC, kn_sv_c(patch), NULL);
     if (s.code == KN_NOT_FOUND)
         kn_status_done(&s);
     return s;
@@ -67,7 +69,7 @@ static struct kn_status orphaned(struct ctx *c, const struct kn_obj *pod, struct
     return force_delete(c, pod);
 }
 
-// -- too many that have ended ----------------------------------------------------------------------
+// -- too many that have ended ---------------------------------------------------------------------
 
 static bool take_ended(void *arg, const struct kn_obj *pod)
 {
@@ -78,7 +80,8 @@ static bool take_ended(void *arg, const struct kn_obj *pod)
 
 static int older(const void *a, const void *b)
 {
-    const struct kn_obj *x = *(const struct kn_obj *const *)a, *y = *(const struct kn_obj *const *)b;
+    const struct kn_obj *x = *(const struct kn_obj *const *)a,
+                        *y = *(const struct kn_obj *const *)b;
     return kn_sv_cmp(kn_json_str(kn_json_get(x->metadata, KN_K_creationTimestamp)),
                      kn_json_str(kn_json_get(y->metadata, KN_K_creationTimestamp)));
 }
@@ -98,7 +101,7 @@ static struct kn_status thin_out(struct ctx *c)
     return s;
 }
 
-// -- keys: "ns/name" of a pod whose node is missing, or "ended" ------------------------------------
+// -- keys: "ns/name" of a pod whose node is missing, or "ended" -----------------------------------
 
 static struct kn_status reconcile(void *arg, struct kn_sv key, int64_t *ret_after)
 {
@@ -124,7 +127,8 @@ static bool add_later(void *arg, const struct kn_obj *pod)
     return true;
 }
 
-static void on_node(void *arg, enum kn_event_type type, const struct kn_obj *o, const struct kn_obj *old)
+static void on_node(void *arg, enum kn_event_type type, const struct kn_obj *o,
+                    const struct kn_obj *old)
 {
     (void)old;
     struct ctx *c = arg;
@@ -132,7 +136,8 @@ static void on_node(void *arg, enum kn_event_type type, const struct kn_obj *o, 
         kn_cache_by_index(c->pods, c->by_node, o->name, add_later, c);
 }
 
-static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *o, const struct kn_obj *old)
+static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *o,
+                   const struct kn_obj *old)
 {
     struct ctx *c = arg;
     struct kn_sv node = KN_JSON_STR_AT(o->root, KN_K_spec, KN_K_nodeName);
@@ -149,8 +154,8 @@ struct kn_status kn_pod_gc_start(struct kn_env *env, struct kn_controller **ret)
     KN_TRY(kn_env_cache(env, kn_core("nodes"), &c.nodes));
     KN_TRY(kn_env_cache(env, kn_core("pods"), &c.pods));
     c.by_node = kn_cache_add_index(c.pods, kn_index_node_name);
-    c.controller = *ret =
-        kn_controller_new(&(struct kn_controller_spec){.name = "pod-gc", .reconcile = reconcile, .ctx = &c});
+    c.controller = *ret = kn_controller_new(
+        &(struct kn_controller_spec){.name = "pod-gc", .reconcile = reconcile, .ctx = &c});
     kn_cache_subscribe(c.nodes, on_node, &c, false);
     kn_cache_subscribe(c.pods, on_pod, &c, true);
     return kn_controller_start(c.controller);

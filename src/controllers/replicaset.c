@@ -24,23 +24,26 @@ struct work {
     int64_t after;
 };
 
-// -- whose pods ------------------------------------------------------------------------------------
+// -- whose pods -----------------------------------------------------------------------------------
 
 static struct kn_status patch_owner(struct work *w, const struct kn_obj *pod, bool adopt)
 {
     struct kn_buf patch = KN_BUF(4096);
     if (adopt)
-        kn_buf_addf(&patch,
-                    "{\"metadata\":{\"uid\":\"%.*s\",\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":"
-                    "\"ReplicaSet\",\"name\":\"%.*s\",\"uid\":\"%.*s\",\"controller\":true,"
-                    "\"blockOwnerDeletion\":true}]}}",
-                    KN_SV_ARG(pod->uid), KN_SV_ARG(w->set->name), KN_SV_ARG(w->set->uid));
+        kn_buf_addf(
+            &patch,
+            "{\"metadata\":{\"uid\":\"%.*s\",\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":"
+            "\"ReplicaSet\",\"name\":\"%.*s\",\"uid\":\"%.*s\",\"controller\":true,"
+            "\"blockOwnerDeletion\":true}]}}",
+            KN_SV_ARG(pod->uid), KN_SV_ARG(w->set->name), KN_SV_ARG(w->set->uid));
     else
-        kn_buf_addf(&patch,
-                    "{\"metadata\":{\"uid\":\"%.*s\",\"ownerReferences\":[{\"$patch\":\"delete\",\"uid\":"
-                    "\"%.*s\"}]}}", KN_SV_ARG(pod->uid), KN_SV_ARG(w->set->uid));
-    struct kn_status s = kn_client_patch(w->c->env->client, kn_core("pods"), pod->ns, pod->name, NULL,
-                                         KN_PATCH_STRATEGIC, kn_buf_sv(&patch), NULL);
+        kn_buf_addf(
+            &patch,
+            "{\"metadata\":{\"uid\":\"%.*s\",\"ownerReferences\":[{\"$patch\":\"delete\",\"uid\":"
+            "\"%.*s\"}]}}",
+            KN_SV_ARG(pod->uid), KN_SV_ARG(w->set->uid));
+    struct kn_status s = kn_client_patch(w->c->env->client, kn_core("pods"), pod->ns, pod->name,
+                                         NULL, KN_PATCH_STRATEGIC, kn_buf_sv(&patch), NULL);
     kn_buf_done(&patch);
     if (s.code == KN_NOT_FOUND) // gone meanwhile
         kn_status_done(&s);
@@ -70,7 +73,8 @@ static struct kn_status claim(struct work *w)
     size_t owned = w->pods.len;
     char nobody[KN_OBJ_KEY_TEXT];
     if (!w->set->deleting)
-        kn_cache_by_index(w->c->pods, w->c->by_owner, kn_index_nobody(w->set->ns, nobody), take_orphan, w);
+        kn_cache_by_index(w->c->pods, w->c->by_owner, kn_index_nobody(w->set->ns, nobody),
+                          take_orphan, w);
     for (size_t i = owned; i < w->pods.len; i++)
         KN_TRY(patch_owner(w, w->pods.ptr[i], true));
     for (size_t i = 0; i < w->pods.len; i++) {
@@ -85,7 +89,7 @@ static struct kn_status claim(struct work *w)
     return KN_STATUS_OK;
 }
 
-// -- more ------------------------------------------------------------------------------------------
+// -- more -----------------------------------------------------------------------------------------
 
 static struct kn_json *new_pod(struct work *w)
 {
@@ -115,8 +119,8 @@ static struct kn_status create_pod(void *ctx, size_t i)
 {
     struct creation *c = ctx;
     struct kn_env *env = c->w->c->env;
-    struct kn_status s = kn_client_create(env->client, kn_core("pods"), c->w->set->ns, KN_SV_NULL, NULL,
-                                          c->pod, &c->made[i]);
+    struct kn_status s = kn_client_create(env->client, kn_core("pods"), c->w->set->ns, KN_SV_NULL,
+                                          NULL, c->pod, &c->made[i]);
     if (kn_ok(s))
         kn_event(env->recorder, c->w->set, "Normal", "SuccessfulCreate", "Created pod: %.*s",
                  KN_SV_ARG(c->made[i]->name));
@@ -125,7 +129,8 @@ static struct kn_status create_pod(void *ctx, size_t i)
 
 static void create_pods(struct work *w, int64_t count)
 {
-    struct creation c = {.w = w, .pod = new_pod(w), .made = kn_calloc((size_t)count, sizeof *c.made)};
+    struct creation c = {
+        .w = w, .pod = new_pod(w), .made = kn_calloc((size_t)count, sizeof *c.made)};
     size_t called;
     w->status = kn_fan_slow_start(w->c->env->fan, (size_t)count, create_pod, &c, &called);
     for (size_t i = 0; i < called; i++)
@@ -137,7 +142,7 @@ static void create_pods(struct work *w, int64_t count)
                  kn_status_text(&w->status));
 }
 
-// -- fewer -----------------------------------------------------------------------------------------
+// -- fewer ----------------------------------------------------------------------------------------
 
 static int phase_rank(const struct kn_obj *pod)
 {
@@ -173,7 +178,8 @@ static int64_t created(const struct kn_obj *pod)
 // Which of two pods is the better one to delete.
 static int by_uselessness(const void *a, const void *b)
 {
-    const struct kn_obj *p = *(const struct kn_obj *const *)a, *q = *(const struct kn_obj *const *)b;
+    const struct kn_obj *p = *(const struct kn_obj *const *)a,
+                        *q = *(const struct kn_obj *const *)b;
     bool pn = KN_JSON_STR_AT(p->root, KN_K_spec, KN_K_nodeName).len > 0;
     bool qn = KN_JSON_STR_AT(q->root, KN_K_spec, KN_K_nodeName).len > 0;
     FIRST_BY(pn, qn);
@@ -191,7 +197,8 @@ static struct kn_status delete_pod(void *ctx, size_t i)
     struct work *w = ctx;
     const struct kn_obj *pod = w->pods.ptr[i];
     struct kn_delete_options o = {.uid = pod->uid, .grace_seconds = -1};
-    struct kn_status s = kn_client_delete(w->c->env->client, kn_core("pods"), pod->ns, pod->name, &o);
+    struct kn_status s =
+        kn_client_delete(w->c->env->client, kn_core("pods"), pod->ns, pod->name, &o);
     if (kn_ok(s))
         kn_event(w->c->env->recorder, w->set, "Normal", "SuccessfulDelete", "Deleted pod: %.*s",
                  KN_SV_ARG(pod->name));
@@ -216,7 +223,7 @@ static void delete_pods(struct work *w, int64_t count)
     memmove(w->pods.ptr, w->pods.ptr + count, w->pods.len * sizeof w->pods.ptr[0]);
 }
 
-// -- status ----------------------------------------------------------------------------------------
+// -- status ---------------------------------------------------------------------------------------
 
 static struct kn_status write_status(struct work *w)
 {
@@ -260,8 +267,8 @@ static struct kn_status write_status(struct work *w)
         kn_condition_set(a, conditions, "ReplicaFailure", "True", "FailedCreate",
                          kn_arena_dup(a, kn_sv_c(kn_status_text(&w->status))), false);
     else
-        kn_json_remove_child(conditions,
-                             (struct kn_json *)(uintptr_t)kn_condition(conditions, "ReplicaFailure"));
+        kn_json_remove_child(
+            conditions, (struct kn_json *)(uintptr_t)kn_condition(conditions, "ReplicaFailure"));
     if (kn_json_len(conditions) == 0)
         kn_json_remove(status, KN_K_conditions);
     if (kn_json_equal(status, kn_json_get(w->set->root, KN_K_status)))
@@ -309,7 +316,7 @@ static struct kn_status reconcile(void *arg, struct kn_sv key, int64_t *ret_afte
     return s;
 }
 
-// -- events ----------------------------------------------------------------------------------------
+// -- events ---------------------------------------------------------------------------------------
 
 static void add_owner(struct ctx *c, const struct kn_obj *pod)
 {
@@ -328,7 +335,8 @@ static bool add_if_selected(void *arg, const struct kn_obj *set)
     struct orphan *o = arg;
     struct kn_arena *a = kn_arena_new(1024, 64u << 10);
     struct kn_selector *s;
-    struct kn_status st = kn_label_selector_of(a, KN_JSON_AT(set->root, KN_K_spec, KN_K_selector), &s);
+    struct kn_status st =
+        kn_label_selector_of(a, KN_JSON_AT(set->root, KN_K_spec, KN_K_selector), &s);
     if (kn_ok(st) && kn_selector_matches_labels(s, o->pod->labels))
         kn_controller_add_obj(o->c->controller, set->ns, set->name);
     kn_status_done(&st);
@@ -336,7 +344,8 @@ static bool add_if_selected(void *arg, const struct kn_obj *set)
     return true;
 }
 
-static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod, const struct kn_obj *old)
+static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod,
+                   const struct kn_obj *old)
 {
     struct ctx *c = arg;
     add_owner(c, pod);

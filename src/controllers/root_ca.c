@@ -32,7 +32,8 @@ static struct kn_status reconcile(void *arg, struct kn_sv key, int64_t *ret_afte
     struct kn_json *data = kn_json_set(a, o, KN_K_data, kn_json_new_object(a));
     kn_json_set_sv(a, data, KN_SV("ca.crt"), kn_json_new_str(a, c->env->ca_pem));
     if (map)
-        s = kn_client_update(c->env->client, kn_core("configmaps"), key, KN_SV(NAME), NULL, o, NULL);
+        s = kn_client_update(c->env->client, kn_core("configmaps"), key, KN_SV(NAME), NULL, o,
+                             NULL);
     else
         s = kn_client_create(c->env->client, kn_core("configmaps"), key, KN_SV_NULL, NULL, o, NULL);
     if (s.code == KN_ALREADY_EXISTS)
@@ -43,7 +44,8 @@ done:
     return s;
 }
 
-static void on_map(void *arg, enum kn_event_type type, const struct kn_obj *o, const struct kn_obj *old)
+static void on_map(void *arg, enum kn_event_type type, const struct kn_obj *o,
+                   const struct kn_obj *old)
 {
     (void)type;
     (void)old;

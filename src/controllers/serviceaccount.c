@@ -23,8 +23,8 @@ static struct kn_status reconcile(void *arg, struct kn_sv key, int64_t *ret_afte
     struct kn_arena *a = kn_arena_new(0, 64u << 10);
     struct kn_json *o = kn_json_new_object(a);
     kn_json_set_str(a, kn_json_ensure_object(a, o, KN_K_metadata), KN_K_name, KN_SV("default"));
-    struct kn_status s = kn_client_create(c->env->client, kn_core("serviceaccounts"), key, KN_SV_NULL,
-                                          NULL, o, NULL);
+    struct kn_status s = kn_client_create(c->env->client, kn_core("serviceaccounts"), key,
+                                          KN_SV_NULL, NULL, o, NULL);
     kn_arena_free(a);
     if (s.code == KN_ALREADY_EXISTS)
         kn_status_done(&s);

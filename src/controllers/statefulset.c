@@ -1,4 +1,5 @@
-// Stateful sets: pods with names that stay, made and taken away one after the other, each with its claims.
+// Stateful sets: pods with names that stay, made and taken away one after the other, each with its
+// claims.
 #include "controllers/statefulset.h"
 
 #include <stdlib.h>
@@ -6,7 +7,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 
-// -- pods ------------------------------------------------------------------------------------------
+// -- pods -----------------------------------------------------------------------------------------
 
 int64_t kn_ss_ordinal(const struct kn_obj *set, const struct kn_obj *pod)
 {
@@ -73,7 +74,7 @@ static void arrange(struct kn_ss_work *w)
         qsort(w->condemned.ptr, w->condemned.len, sizeof w->condemned.ptr[0], by_ordinal);
 }
 
-// -- one step --------------------------------------------------------------------------------------
+// -- one step -------------------------------------------------------------------------------------
 // Each returns with *wait when what comes after it must wait for the cluster to answer.
 
 static struct kn_status fill(struct kn_ss_work *w, bool *wait)
@@ -124,7 +125,7 @@ static struct kn_status roll(struct kn_ss_work *w)
     return KN_STATUS_OK;
 }
 
-// -- revisions and status --------------------------------------------------------------------------
+// -- revisions and status -------------------------------------------------------------------------
 
 static void find_current(struct kn_ss_work *w)
 {
@@ -155,7 +156,8 @@ static struct kn_status write_status(struct kn_ss_work *w)
         if (kn_ss_ordinal(w->set, w->pods.ptr[i]) >= 0)
             count(w, w->pods.ptr[i], &n);
     // the roll is over: what was new is what is
-    if (n.updated == n.replicas && n.ready == n.replicas && n.replicas == w->replicas && w->partition == 0) {
+    if (n.updated == n.replicas && n.ready == n.replicas && n.replicas == w->replicas &&
+        w->partition == 0) {
         w->current = w->history.current;
         n.current = n.updated;
     }
@@ -185,7 +187,8 @@ static struct kn_status write_status(struct kn_ss_work *w)
         return KN_STATUS_OK;
     if (kn_arena_failed(a))
         return kn_arena_error(a, "a stateful set");
-    return kn_client_update(w->c->env->client, kn_apps("statefulsets"), w->set->ns, w->set->name, "status", o, NULL);
+    return kn_client_update(w->c->env->client, kn_apps("statefulsets"), w->set->ns, w->set->name,
+                            "status", o, NULL);
 }
 
 static bool is_live(void *arg, const struct kn_obj *revision)
@@ -199,14 +202,15 @@ static bool is_live(void *arg, const struct kn_obj *revision)
     return false;
 }
 
-// -- the controller --------------------------------------------------------------------------------
+// -- the controller -------------------------------------------------------------------------------
 
 static void read_wish(struct kn_ss_work *w)
 {
     const struct kn_json *spec = kn_json_get(w->set->root, KN_K_spec);
     w->replicas = kn_json_int(kn_json_get(spec, KN_K_replicas), 1);
     w->start = kn_json_int(KN_JSON_AT(spec, KN_K_ordinals, KN_K_start), 0);
-    w->partition = kn_json_int(KN_JSON_AT(spec, KN_K_updateStrategy, KN_K_rollingUpdate, KN_K_partition), 0);
+    w->partition =
+        kn_json_int(KN_JSON_AT(spec, KN_K_updateStrategy, KN_K_rollingUpdate, KN_K_partition), 0);
     w->min_ready = kn_json_int(kn_json_get(spec, KN_K_minReadySeconds), 0);
     w->ordered = !kn_sv_is(kn_json_str(kn_json_get(spec, KN_K_podManagementPolicy)), "Parallel");
 }
@@ -227,16 +231,19 @@ static struct kn_status sync_set(struct kn_ss_work *w)
     if (w->set->deleting || kn_selector_is_empty(w->selector))
         return KN_STATUS_OK;
     read_wish(w);
-    KN_TRY(kn_claim_pods(w->c->env, w->c->pods, w->c->pods_by_owner, w->set, w->selector, &w->pods));
+    KN_TRY(
+        kn_claim_pods(w->c->env, w->c->pods, w->c->pods_by_owner, w->set, w->selector, &w->pods));
     w->history = (struct kn_history){.env = w->c->env, .arena = w->arena, .owner = w->set};
     KN_TRY(kn_history_sync(&w->history, w->c->revisions, w->c->revisions_by_owner,
-                           KN_JSON_AT(spec, KN_K_template, KN_K_metadata, KN_K_labels), "controller.kubernetes.io/hash"));
+                           KN_JSON_AT(spec, KN_K_template, KN_K_metadata, KN_K_labels),
+                           "controller.kubernetes.io/hash"));
     find_current(w);
     arrange(w);
     struct kn_status s = step(w);
     struct kn_status t = write_status(w);
     if (kn_ok(t))
-        t = kn_history_trim(&w->history, kn_json_int(kn_json_get(spec, KN_K_revisionHistoryLimit), 10), is_live, w);
+        t = kn_history_trim(
+            &w->history, kn_json_int(kn_json_get(spec, KN_K_revisionHistoryLimit), 10), is_live, w);
     if (kn_ok(s))
         return t;
     kn_status_done(&t);
@@ -277,7 +284,8 @@ static bool add_set(void *arg, const struct kn_obj *set)
     return true;
 }
 
-static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod, const struct kn_obj *old)
+static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod,
+                   const struct kn_obj *old)
 {
     struct kn_statefulsets *c = arg;
     add_owner(c, pod);
@@ -288,7 +296,8 @@ static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *pod,
         kn_cache_list(c->sets, pod->ns, KN_SV_NULL, KN_SV_NULL, add_set, c);
 }
 
-static void on_revision(void *arg, enum kn_event_type type, const struct kn_obj *r, const struct kn_obj *old)
+static void on_revision(void *arg, enum kn_event_type type, const struct kn_obj *r,
+                        const struct kn_obj *old)
 {
     (void)old;
     if (type == KN_EVENT_DELETED)
@@ -305,8 +314,8 @@ struct kn_status kn_statefulset_start(struct kn_env *env, struct kn_controller *
     KN_TRY(kn_env_cache(env, kn_core("persistentvolumeclaims"), &c.claims));
     c.pods_by_owner = kn_cache_add_index(c.pods, kn_index_controller_uid);
     c.revisions_by_owner = kn_cache_add_index(c.revisions, kn_index_controller_uid);
-    c.controller = *ret =
-        kn_controller_new(&(struct kn_controller_spec){.name = "statefulset", .reconcile = reconcile, .ctx = &c});
+    c.controller = *ret = kn_controller_new(
+        &(struct kn_controller_spec){.name = "statefulset", .reconcile = reconcile, .ctx = &c});
     kn_cache_subscribe(c.pods, on_pod, &c, false);
     kn_cache_subscribe(c.revisions, on_revision, &c, false);
     kn_cache_subscribe(c.sets, kn_controller_on_object, c.controller, true);

@@ -41,23 +41,26 @@ const struct kn_json *ct_get(const struct kn_resource *r, const char *ns, const 
 size_t ct_count(const struct kn_resource *r, const char *ns, const char *selector)
 {
     struct kn_obj_list l;
-    ktest_ok(kn_client_list(ct_admin, r,
-                            &(struct kn_list_options){.ns = kn_sv_c(ns), .label_selector = kn_sv_c(selector)},
-                            &l));
+    ktest_ok(kn_client_list(
+        ct_admin, r,
+        &(struct kn_list_options){.ns = kn_sv_c(ns), .label_selector = kn_sv_c(selector)}, &l));
     size_t n = l.len;
     kn_obj_list_done(&l);
     return n;
 }
 
-void ct_patch(const struct kn_resource *r, const char *ns, const char *name, const char *sub, const char *text)
+void ct_patch(const struct kn_resource *r, const char *ns, const char *name, const char *sub,
+              const char *text)
 {
-    ktest_ok(kn_client_patch(ct_admin, r, kn_sv_c(ns), kn_sv_c(name), sub, KN_PATCH_MERGE, kn_sv_c(text), NULL));
+    ktest_ok(kn_client_patch(ct_admin, r, kn_sv_c(ns), kn_sv_c(name), sub, KN_PATCH_MERGE,
+                             kn_sv_c(text), NULL));
 }
 
 void ct_delete(const struct kn_resource *r, const char *ns, const char *name, const char *how)
 {
-    ktest_ok(kn_client_delete(ct_admin, r, kn_sv_c(ns), kn_sv_c(name),
-                              &(struct kn_delete_options){.grace_seconds = -1, .propagation = how}));
+    ktest_ok(
+        kn_client_delete(ct_admin, r, kn_sv_c(ns), kn_sv_c(name),
+                         &(struct kn_delete_options){.grace_seconds = -1, .propagation = how}));
 }
 
 void ct_namespace(const char *name)
@@ -71,17 +74,21 @@ void ct_run_pods(const char *ns)
 {
     struct kn_obj_list l;
     static int address;
-    ktest_ok(kn_client_list(ct_admin, kn_core("pods"), &(struct kn_list_options){.ns = kn_sv_c(ns)}, &l));
+    ktest_ok(kn_client_list(ct_admin, kn_core("pods"), &(struct kn_list_options){.ns = kn_sv_c(ns)},
+                            &l));
     for (size_t i = 0; i < l.len; i++) {
         if (kn_pod_ready(l.items[i]) || l.items[i]->deleting)
             continue;
         struct kn_sv text = kn_arena_printf(
-            ct_arena, "{\"status\":{\"phase\":\"Running\",\"podIP\":\"10.0.0.%d\",\"podIPs\":[{\"ip\":\"10.0.0.%d\"}],"
-                   "\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"lastTransitionTime\":"
-                   "\"2026-01-01T00:00:00Z\"}]}}", address % 250 + 1, address % 250 + 1);
+            ct_arena,
+            "{\"status\":{\"phase\":\"Running\",\"podIP\":\"10.0.0.%d\",\"podIPs\":[{\"ip\":\"10.0.0.%d\"}],"
+            "\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"lastTransitionTime\":"
+            "\"2026-01-01T00:00:00Z\"}]}}",
+            address % 250 + 1, address % 250 + 1);
         address++;
-        struct kn_status s = kn_client_patch(ct_admin, kn_core("pods"), l.items[i]->ns, l.items[i]->name, "status",
-                                             KN_PATCH_MERGE, text, NULL);
+        struct kn_status s =
+            kn_client_patch(ct_admin, kn_core("pods"), l.items[i]->ns, l.items[i]->name, "status",
+                            KN_PATCH_MERGE, text, NULL);
         ktest_true(kn_ok(s) || s.code == KN_NOT_FOUND); // a roll may take it away meanwhile
         kn_status_done(&s);
     }
@@ -91,11 +98,13 @@ void ct_run_pods(const char *ns)
 void ct_bind_pods(const char *ns, const char *node)
 {
     struct kn_obj_list l;
-    ktest_ok(kn_client_list(ct_admin, kn_core("pods"), &(struct kn_list_options){.ns = kn_sv_c(ns)}, &l));
-    struct kn_sv binding = kn_arena_printf(ct_arena, "{\"target\":{\"kind\":\"Node\",\"name\":\"%s\"}}", node);
+    ktest_ok(kn_client_list(ct_admin, kn_core("pods"), &(struct kn_list_options){.ns = kn_sv_c(ns)},
+                            &l));
+    struct kn_sv binding =
+        kn_arena_printf(ct_arena, "{\"target\":{\"kind\":\"Node\",\"name\":\"%s\"}}", node);
     for (size_t i = 0; i < l.len; i++)
-        ktest_ok(kn_client_create(ct_admin, kn_core("pods"), l.items[i]->ns, l.items[i]->name, "binding",
-                                  ct_parse(binding), NULL));
+        ktest_ok(kn_client_create(ct_admin, kn_core("pods"), l.items[i]->ns, l.items[i]->name,
+                                  "binding", ct_parse(binding), NULL));
     kn_obj_list_done(&l);
 }
 
@@ -113,7 +122,8 @@ bool ct_observed(const struct kn_resource *r, const char *ns, const char *name)
 
 static struct kn_status open_client(void *arg, const char *account, struct kn_client **ret)
 {
-    static const char *const groups[] = {"system:serviceaccounts", "system:serviceaccounts:kube-system", NULL};
+    static const char *const groups[] = {"system:serviceaccounts",
+                                         "system:serviceaccounts:kube-system", NULL};
     char user[256];
     (void)arg;
     snprintf(user, sizeof user, "system:serviceaccount:kube-system:%s", account ? account : "");

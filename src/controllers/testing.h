@@ -1,5 +1,6 @@
-// What the tests of controllers stand on: a real API server with all controllers, and short words for what
-// a user does. Nobody runs the pods: the tests stand in for the node agent. Only linked into tests.
+// What the tests of controllers stand on: a real API server with all controllers, and short words
+// for what a user does. Nobody runs the pods: the tests stand in for the node agent. Only linked
+// into tests.
 #pragma once
 #include "controllers/common.h"
 #include "lib/ktest.h"
@@ -23,7 +24,8 @@ void ct_make(const struct kn_resource *r, const char *ns, const char *format, ..
 // A copy in the test's arena; NULL if it is not there.
 const struct kn_json *ct_get(const struct kn_resource *r, const char *ns, const char *name);
 size_t ct_count(const struct kn_resource *r, const char *ns, const char *selector);
-void ct_patch(const struct kn_resource *r, const char *ns, const char *name, const char *sub, const char *text);
+void ct_patch(const struct kn_resource *r, const char *ns, const char *name, const char *sub,
+              const char *text);
 void ct_delete(const struct kn_resource *r, const char *ns, const char *name, const char *how);
 void ct_namespace(const char *name); // waits until pods can be made in it
 // What the agent says of pods that run and are ready: all of the namespace that are not yet.

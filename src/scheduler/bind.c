@@ -51,10 +51,11 @@ static void bind_pod(struct kn_binder *b, const struct job *j, struct kn_arena *
         return;
     }
     if (s.code != KN_NOT_FOUND && s.code != KN_CONFLICT)
-        kn_event(b->recorder, pod, "Warning", "FailedScheduling", "binding rejected: %s", kn_status_text(&s));
+        kn_event(b->recorder, pod, "Warning", "FailedScheduling", "binding rejected: %s",
+                 kn_status_text(&s));
     bool gone = s.code == KN_NOT_FOUND;
-    kn_log_status(gone || s.code == KN_CONFLICT ? KN_LOG_DEBUG : KN_LOG_WARN, s, "bind %.*s/%.*s to %s",
-                  KN_SV_ARG(pod->ns), KN_SV_ARG(pod->name), j->node);
+    kn_log_status(gone || s.code == KN_CONFLICT ? KN_LOG_DEBUG : KN_LOG_WARN, s,
+                  "bind %.*s/%.*s to %s", KN_SV_ARG(pod->ns), KN_SV_ARG(pod->name), j->node);
     if (!gone)
         b->failed(b->arg, pod);
 }
@@ -69,7 +70,8 @@ static const struct kn_json *condition(const struct kn_obj *pod)
 }
 
 // The revision in the patch keeps it from overtaking a binding.
-static struct kn_sv condition_patch(struct kn_arena *a, const struct job *j, const struct kn_json *old)
+static struct kn_sv condition_patch(struct kn_arena *a, const struct job *j,
+                                    const struct kn_json *old)
 {
     char now[KN_TIME_TEXT];
     kn_time_format(kn_now(), KN_TIME_SECONDS, now);
@@ -77,11 +79,12 @@ static struct kn_sv condition_patch(struct kn_arena *a, const struct job *j, con
     if (!kn_sv_is(kn_json_str(kn_json_get(old, KN_K_status)), "False") || since.len == 0)
         since = kn_arena_dup(a, kn_sv_c(now));
     struct kn_buf text = KN_BUF(64 << 10);
-    kn_buf_addf(&text,
-                "{\"metadata\":{\"resourceVersion\":\"%lld\"},\"status\":{\"conditions\":[{\"type\":"
-                "\"PodScheduled\",\"status\":\"False\",\"reason\":\"%s\",\"lastProbeTime\":null,"
-                "\"lastTransitionTime\":\"%.*s\",\"message\":",
-                (long long)j->pod->rev, j->reason, KN_SV_ARG(since));
+    kn_buf_addf(
+        &text,
+        "{\"metadata\":{\"resourceVersion\":\"%lld\"},\"status\":{\"conditions\":[{\"type\":"
+        "\"PodScheduled\",\"status\":\"False\",\"reason\":\"%s\",\"lastProbeTime\":null,"
+        "\"lastTransitionTime\":\"%.*s\",\"message\":",
+        (long long)j->pod->rev, j->reason, KN_SV_ARG(since));
     kn_json_encode_str(&text, kn_sv_c(j->message));
     if (j->pod->generation)
         kn_buf_addf(&text, ",\"observedGeneration\":%lld", (long long)j->pod->generation);

@@ -1,4 +1,5 @@
-// What the scheduler writes, by threads that wait for the API: bindings, and why a pod fits nowhere.
+// What the scheduler writes, by threads that wait for the API: bindings, and why a pod fits
+// nowhere.
 #pragma once
 #include "base/thread.h"
 #include "client/client.h"
@@ -14,7 +15,7 @@ void kn_binder_stop(struct kn_binder *b); // writes what waits, then frees; NULL
 
 // Both are quick, and take a reference.
 void kn_binder_bind(struct kn_binder *b, const struct kn_obj *pod, struct kn_sv node);
-// The condition PodScheduled=False with this reason, unless the pod says so already; `event`: with a
-// FailedScheduling event too.
+// The condition PodScheduled=False with this reason, unless the pod says so already; `event`: with
+// a FailedScheduling event too.
 void kn_binder_unschedulable(struct kn_binder *b, const struct kn_obj *pod, const char *reason,
                              struct kn_sv message, bool event);

@@ -12,7 +12,8 @@ struct interpod {
     struct kn_map near, far;   // pods that match our terms: number by term and domain
     struct kn_map forbidden;   // domains in which a pod lives that keeps this one away
     struct kn_map scores;
-    bool lonely; // no pod matches our affinity anywhere, and we match it ourselves: anywhere is near
+    bool
+        lonely; // no pod matches our affinity anywhere, and we match it ourselves: anywhere is near
 };
 
 static struct domain *domain_of(struct kn_arena *a, struct kn_map *m, size_t term, struct kn_sv key,
@@ -45,7 +46,8 @@ static int64_t counted(struct kn_sched_cycle *c, struct kn_map *m, size_t term, 
 }
 
 // A pod counts for affinity only if it matches all terms.
-static bool matches_all(struct kn_sched_cycle *c, const kn_sched_terms *terms, const struct kn_obj *pod)
+static bool matches_all(struct kn_sched_cycle *c, const kn_sched_terms *terms,
+                        const struct kn_obj *pod)
 {
     for (size_t i = 0; i < terms->len; i++)
         if (!kn_sched_term_matches(c->sched, &terms->ptr[i], c->pod->obj->ns, pod))
@@ -70,15 +72,17 @@ static void look_at(struct kn_sched_cycle *c, struct interpod *st, const struct 
                   p->prefer_affinity.ptr[i].weight);
     for (size_t i = 0; i < p->prefer_anti.len; i++)
         if (kn_sched_term_matches(c->sched, &p->prefer_anti.ptr[i], ns, other->obj))
-            count(c, &st->scores, 0, p->prefer_anti.ptr[i].topology_key, n, -p->prefer_anti.ptr[i].weight);
+            count(c, &st->scores, 0, p->prefer_anti.ptr[i].topology_key, n,
+                  -p->prefer_anti.ptr[i].weight);
 }
 
-static void add_weights(struct kn_sched_cycle *c, struct interpod *st, const struct kn_sched_pod *other,
-                        const kn_sched_terms *terms, int64_t sign)
+static void add_weights(struct kn_sched_cycle *c, struct interpod *st,
+                        const struct kn_sched_pod *other, const kn_sched_terms *terms, int64_t sign)
 {
     for (size_t i = 0; i < terms->len; i++)
         if (kn_sched_term_matches(c->sched, &terms->ptr[i], other->obj->ns, c->pod->obj))
-            count(c, &st->scores, 0, terms->ptr[i].topology_key, other->node, sign * terms->ptr[i].weight);
+            count(c, &st->scores, 0, terms->ptr[i].topology_key, other->node,
+                  sign * terms->ptr[i].weight);
 }
 
 static void ask_others(struct kn_sched_cycle *c, struct interpod *st)
@@ -88,7 +92,8 @@ static void ask_others(struct kn_sched_cycle *c, struct interpod *st)
         const struct kn_sched_pod *other = s->anti_pods.ptr[i];
         for (size_t k = 0; k < other->anti_affinity.len; k++)
             if (kn_sched_term_matches(s, &other->anti_affinity.ptr[k], other->obj->ns, c->pod->obj))
-                count(c, &st->forbidden, 0, other->anti_affinity.ptr[k].topology_key, other->node, 1);
+                count(c, &st->forbidden, 0, other->anti_affinity.ptr[k].topology_key, other->node,
+                      1);
     }
     for (size_t i = 0; i < s->prefer_pods.len; i++) {
         const struct kn_sched_pod *other = s->prefer_pods.ptr[i];
@@ -111,7 +116,8 @@ enum kn_sched_prepare kn_sched_interpod_prepare(struct kn_sched_cycle *c, void *
 {
     const struct kn_sched_pod *p = c->pod;
     struct kn_sched *s = c->sched;
-    bool own = p->affinity.len || p->anti_affinity.len || p->prefer_affinity.len || p->prefer_anti.len;
+    bool own =
+        p->affinity.len || p->anti_affinity.len || p->prefer_affinity.len || p->prefer_anti.len;
     if (!own && s->anti_pods.len == 0 && s->prefer_pods.len == 0)
         return KN_SCHED_SKIP;
     struct interpod *st = KN_ARENA_NEW(c->arena, struct interpod);

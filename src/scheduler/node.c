@@ -30,7 +30,8 @@ static void node_free(struct kn_sched *s, struct kn_sched_node *n)
 
 static bool differs(const struct kn_obj *a, const struct kn_obj *b)
 {
-    const struct kn_json *sa = kn_json_get(a->root, KN_K_spec), *sb = kn_json_get(b->root, KN_K_spec);
+    const struct kn_json *sa = kn_json_get(a->root, KN_K_spec),
+                         *sb = kn_json_get(b->root, KN_K_spec);
     return !kn_json_equal(sa, sb) || !kn_json_equal(a->labels, b->labels) ||
            !kn_json_equal(KN_JSON_AT(a->root, KN_K_status, KN_K_allocatable),
                           KN_JSON_AT(b->root, KN_K_status, KN_K_allocatable));
@@ -76,7 +77,7 @@ void kn_sched_node_gone(struct kn_sched *s, struct kn_sv name)
         node_free(s, n);
 }
 
-// -- accounting ------------------------------------------------------------------------------------
+// -- accounting -----------------------------------------------------------------------------------
 
 static void count_extended(struct kn_sched_node *n, const struct kn_res_item *it, int sign)
 {

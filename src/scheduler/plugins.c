@@ -1,7 +1,7 @@
 // The table of plugins, the simple ones among them, and the search for a node.
 #include "scheduler/sched_impl.h"
 
-// -- filters ---------------------------------------------------------------------------------------
+// -- filters --------------------------------------------------------------------------------------
 
 bool kn_sched_reject(struct kn_sched_cycle *c, bool unresolvable, struct kn_sv why)
 {
@@ -30,7 +30,8 @@ static bool unschedulable_filter(struct kn_sched_cycle *c, void *state, struct k
 static enum kn_sched_prepare name_prepare(struct kn_sched_cycle *c, void **state)
 {
     (void)state;
-    return KN_JSON_STR_AT(c->pod->obj->root, KN_K_spec, KN_K_nodeName).len ? KN_SCHED_GO : KN_SCHED_SKIP;
+    return KN_JSON_STR_AT(c->pod->obj->root, KN_K_spec, KN_K_nodeName).len ? KN_SCHED_GO
+                                                                           : KN_SCHED_SKIP;
 }
 
 static bool name_filter(struct kn_sched_cycle *c, void *state, struct kn_sched_node *n)
@@ -139,7 +140,7 @@ static bool ports_filter(struct kn_sched_cycle *c, void *state, struct kn_sched_
     return true;
 }
 
-// -- resources -------------------------------------------------------------------------------------
+// -- resources ------------------------------------------------------------------------------------
 
 static int64_t item(const struct kn_res *r, struct kn_sv name)
 {
@@ -149,7 +150,8 @@ static int64_t item(const struct kn_res *r, struct kn_sv name)
     return 0;
 }
 
-static bool enough(struct kn_sched_cycle *c, const char *name, int64_t want, int64_t all, int64_t used)
+static bool enough(struct kn_sched_cycle *c, const char *name, int64_t want, int64_t all,
+                   int64_t used)
 {
     if (want == 0 || want <= all - used)
         return true;
@@ -167,8 +169,8 @@ static bool fit_filter(struct kn_sched_cycle *c, void *state, struct kn_sched_no
     fits &= enough(c, "memory", want->memory, all->memory, used->memory);
     fits &= enough(c, "ephemeral-storage", want->ephemeral, all->ephemeral, used->ephemeral);
     for (size_t i = 0; i < want->items_len; i++)
-        fits &= enough(c, want->items[i].name.ptr, want->items[i].value, item(all, want->items[i].name),
-                       item(used, want->items[i].name));
+        fits &= enough(c, want->items[i].name.ptr, want->items[i].value,
+                       item(all, want->items[i].name), item(used, want->items[i].name));
     return fits;
 }
 
@@ -206,7 +208,7 @@ static enum kn_sched_prepare balanced_prepare(struct kn_sched_cycle *c, void **s
     return c->pod->req.cpu || c->pod->req.memory ? KN_SCHED_GO : KN_SCHED_SKIP;
 }
 
-// -- images ----------------------------------------------------------------------------------------
+// -- images ---------------------------------------------------------------------------------------
 
 #define MIB ((int64_t)1 << 20)
 
@@ -219,8 +221,8 @@ static int64_t image_size(const struct kn_sched_node *n, struct kn_sv image)
     KN_JSON_EACH(name, kn_json_get(i, KN_K_names))
     {
         struct kn_sv have = kn_json_str(name);
-        if (kn_sv_eq(have, image) ||
-            (!tagged && kn_sv_starts(have, image) && kn_sv_is(kn_sv_from(have, image.len), ":latest")))
+        if (kn_sv_eq(have, image) || (!tagged && kn_sv_starts(have, image) &&
+                                      kn_sv_is(kn_sv_from(have, image.len), ":latest")))
             return kn_json_int(kn_json_get(i, KN_K_sizeBytes), 0);
     }
     return 0;
@@ -247,31 +249,59 @@ static enum kn_sched_prepare image_prepare(struct kn_sched_cycle *c, void **stat
     return c->sched->known.len > 1 ? KN_SCHED_GO : KN_SCHED_SKIP;
 }
 
-// -- the table -------------------------------------------------------------------------------------
+// -- the table ------------------------------------------------------------------------------------
 
 const struct kn_sched_plugin kn_sched_plugins[] = {
-    {.name = "NodeUnschedulable", .helped_by = KN_SCHED_NODE_CHANGED, .filter = unschedulable_filter},
-    {.name = "NodeName", .helped_by = KN_SCHED_NODE_CHANGED, .prepare = name_prepare, .filter = name_filter},
-    {.name = "TaintToleration", .helped_by = KN_SCHED_NODE_CHANGED, .weight = 3, .filter = taint_filter,
-     .score = taint_score, .normalize = taint_normalize},
-    {.name = "NodeAffinity", .helped_by = KN_SCHED_NODE_CHANGED, .weight = 2,
-     .prepare = affinity_prepare, .filter = affinity_filter, .score = affinity_score,
+    {.name = "NodeUnschedulable",
+     .helped_by = KN_SCHED_NODE_CHANGED,
+     .filter = unschedulable_filter},
+    {.name = "NodeName",
+     .helped_by = KN_SCHED_NODE_CHANGED,
+     .prepare = name_prepare,
+     .filter = name_filter},
+    {.name = "TaintToleration",
+     .helped_by = KN_SCHED_NODE_CHANGED,
+     .weight = 3,
+     .filter = taint_filter,
+     .score = taint_score,
+     .normalize = taint_normalize},
+    {.name = "NodeAffinity",
+     .helped_by = KN_SCHED_NODE_CHANGED,
+     .weight = 2,
+     .prepare = affinity_prepare,
+     .filter = affinity_filter,
+     .score = affinity_score,
      .normalize = affinity_normalize},
-    {.name = "NodePorts", .helped_by = KN_SCHED_NODE_CHANGED | KN_SCHED_POD_GONE,
-     .prepare = ports_prepare, .filter = ports_filter},
-    {.name = "NodeResourcesFit", .helped_by = KN_SCHED_NODE_CHANGED | KN_SCHED_POD_GONE, .weight = 1,
-     .filter = fit_filter, .score = fit_score},
-    {.name = "VolumeBinding", .helped_by = KN_SCHED_NODE_CHANGED | KN_SCHED_VOLUME_CHANGED,
-     .prepare = kn_sched_volumes_prepare, .filter = kn_sched_volumes_filter},
+    {.name = "NodePorts",
+     .helped_by = KN_SCHED_NODE_CHANGED | KN_SCHED_POD_GONE,
+     .prepare = ports_prepare,
+     .filter = ports_filter},
+    {.name = "NodeResourcesFit",
+     .helped_by = KN_SCHED_NODE_CHANGED | KN_SCHED_POD_GONE,
+     .weight = 1,
+     .filter = fit_filter,
+     .score = fit_score},
+    {.name = "VolumeBinding",
+     .helped_by = KN_SCHED_NODE_CHANGED | KN_SCHED_VOLUME_CHANGED,
+     .prepare = kn_sched_volumes_prepare,
+     .filter = kn_sched_volumes_filter},
     {.name = "PodTopologySpread",
-     .helped_by = KN_SCHED_NODE_CHANGED | KN_SCHED_POD_GONE | KN_SCHED_POD_PLACED, .weight = 2,
-     .prepare = kn_sched_spread_prepare, .filter = kn_sched_spread_filter,
-     .score = kn_sched_spread_score, .normalize = kn_sched_spread_normalize},
+     .helped_by = KN_SCHED_NODE_CHANGED | KN_SCHED_POD_GONE | KN_SCHED_POD_PLACED,
+     .weight = 2,
+     .prepare = kn_sched_spread_prepare,
+     .filter = kn_sched_spread_filter,
+     .score = kn_sched_spread_score,
+     .normalize = kn_sched_spread_normalize},
     {.name = "InterPodAffinity",
-     .helped_by = KN_SCHED_NODE_CHANGED | KN_SCHED_POD_GONE | KN_SCHED_POD_PLACED, .weight = 2,
-     .prepare = kn_sched_interpod_prepare, .filter = kn_sched_interpod_filter,
-     .score = kn_sched_interpod_score, .normalize = kn_sched_interpod_normalize},
-    {.name = "NodeResourcesBalancedAllocation", .weight = 1, .prepare = balanced_prepare,
+     .helped_by = KN_SCHED_NODE_CHANGED | KN_SCHED_POD_GONE | KN_SCHED_POD_PLACED,
+     .weight = 2,
+     .prepare = kn_sched_interpod_prepare,
+     .filter = kn_sched_interpod_filter,
+     .score = kn_sched_interpod_score,
+     .normalize = kn_sched_interpod_normalize},
+    {.name = "NodeResourcesBalancedAllocation",
+     .weight = 1,
+     .prepare = balanced_prepare,
      .score = balanced_score},
     {.name = "ImageLocality", .weight = 1, .prepare = image_prepare, .score = image_score},
     {.name = NULL},
@@ -288,7 +318,7 @@ void kn_sched_normalize(int64_t *scores, size_t len, bool reverse)
     }
 }
 
-// -- the search ------------------------------------------------------------------------------------
+// -- the search -----------------------------------------------------------------------------------
 
 static bool prepare(struct kn_sched_cycle *c, uint32_t *active)
 {
@@ -352,7 +382,8 @@ static void add_scores(struct kn_sched_cycle *c, uint32_t active, struct kn_sche
 
 void kn_sched_cycle_init(struct kn_sched_cycle *c, struct kn_sched *s, struct kn_sched_pod *p)
 {
-    *c = (struct kn_sched_cycle){.sched = s, .pod = p, .arena = kn_arena_new(1024, (size_t)256 << 20)};
+    *c = (struct kn_sched_cycle){
+        .sched = s, .pod = p, .arena = kn_arena_new(1024, (size_t)256 << 20)};
 }
 
 void kn_sched_cycle_done(struct kn_sched_cycle *c)
@@ -392,7 +423,7 @@ struct kn_sched_node *kn_sched_find(struct kn_sched_cycle *c)
     return best;
 }
 
-// -- why not ---------------------------------------------------------------------------------------
+// -- why not --------------------------------------------------------------------------------------
 
 static int compare_text(const void *a, const void *b)
 {

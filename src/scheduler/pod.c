@@ -6,7 +6,7 @@
 #define DEFAULT_CPU 100                        // of a container that asks for none, in scores
 #define DEFAULT_MEMORY (INT64_C(200) << 20)
 
-// -- resources -------------------------------------------------------------------------------------
+// -- resources ------------------------------------------------------------------------------------
 
 struct sums {
     struct kn_arena *arena;
@@ -90,8 +90,8 @@ static bool is_sidecar(const struct kn_json *init)
     return kn_sv_is(kn_json_str(kn_json_get(init, KN_K_restartPolicy)), "Always");
 }
 
-// A pod needs what its containers and sidecars need together, or what any step of its initialization
-// needs beside the sidecars that run by then, whichever is more; and its overhead.
+// A pod needs what its containers and sidecars need together, or what any step of its
+// initialization needs beside the sidecars that run by then, whichever is more; and its overhead.
 static void sum_pod(struct sums *total, const struct kn_json *spec)
 {
     struct sums sidecars = {.arena = total->arena}, step = {.arena = total->arena},
@@ -160,7 +160,7 @@ static void parse_ports(struct kn_sched_pod *p, const struct kn_json *spec)
     KN_VEC_DONE(&ports);
 }
 
-// -- terms -----------------------------------------------------------------------------------------
+// -- terms ----------------------------------------------------------------------------------------
 
 // A selector with the values that matchLabelKeys take from the pod itself.
 static struct kn_selector *selector_of(struct kn_sched_pod *p, const struct kn_json *term)
@@ -187,7 +187,8 @@ static struct kn_selector *selector_of(struct kn_sched_pod *p, const struct kn_j
     return s;
 }
 
-static struct kn_sched_term pod_term(struct kn_sched_pod *p, const struct kn_json *t, int64_t weight)
+static struct kn_sched_term pod_term(struct kn_sched_pod *p, const struct kn_json *t,
+                                     int64_t weight)
 {
     struct kn_sched_term r = {.selector = selector_of(p, t),
                               .topology_key = kn_json_str(kn_json_get(t, KN_K_topologyKey)),
@@ -201,8 +202,8 @@ static struct kn_sched_term pod_term(struct kn_sched_pod *p, const struct kn_jso
     return r;
 }
 
-static void parse_pod_affinity(struct kn_sched_pod *p, const struct kn_json *v, kn_sched_terms *required,
-                               kn_sched_terms *preferred)
+static void parse_pod_affinity(struct kn_sched_pod *p, const struct kn_json *v,
+                               kn_sched_terms *required, kn_sched_terms *preferred)
 {
     const struct kn_json *t;
     KN_JSON_EACH(t, kn_json_get(v, KN_K_requiredDuringSchedulingIgnoredDuringExecution))
@@ -224,8 +225,10 @@ static void parse_spread(struct kn_sched_pod *p, const struct kn_json *spec)
             .topology_key = kn_json_str(kn_json_get(t, KN_K_topologyKey)),
             .max_skew = kn_json_int(kn_json_get(t, KN_K_maxSkew), 1),
             .min_domains = kn_json_int(kn_json_get(t, KN_K_minDomains), 1),
-            .hard = !kn_sv_is(kn_json_str(kn_json_get(t, KN_K_whenUnsatisfiable)), "ScheduleAnyway"),
-            .honor_affinity = !kn_sv_is(kn_json_str(kn_json_get(t, KN_K_nodeAffinityPolicy)), "Ignore"),
+            .hard =
+                !kn_sv_is(kn_json_str(kn_json_get(t, KN_K_whenUnsatisfiable)), "ScheduleAnyway"),
+            .honor_affinity =
+                !kn_sv_is(kn_json_str(kn_json_get(t, KN_K_nodeAffinityPolicy)), "Ignore"),
             .honor_taints = kn_sv_is(kn_json_str(kn_json_get(t, KN_K_nodeTaintsPolicy)), "Honor"),
         });
 }
@@ -256,7 +259,7 @@ bool kn_sched_term_matches(struct kn_sched *s, const struct kn_sched_term *t, st
            in_namespaces(s, t, own_ns, pod->ns);
 }
 
-// -- the pod ---------------------------------------------------------------------------------------
+// -- the pod --------------------------------------------------------------------------------------
 
 static void forget(struct kn_sched_pod *p)
 {
@@ -288,8 +291,10 @@ void kn_sched_pod_parse(struct kn_sched_pod *p, const struct kn_obj *obj)
     sum_nonzero(p, spec);
     parse_ports(p, spec);
     const struct kn_json *affinity = kn_json_get(spec, KN_K_affinity);
-    parse_pod_affinity(p, kn_json_get(affinity, KN_K_podAffinity), &p->affinity, &p->prefer_affinity);
-    parse_pod_affinity(p, kn_json_get(affinity, KN_K_podAntiAffinity), &p->anti_affinity, &p->prefer_anti);
+    parse_pod_affinity(p, kn_json_get(affinity, KN_K_podAffinity), &p->affinity,
+                       &p->prefer_affinity);
+    parse_pod_affinity(p, kn_json_get(affinity, KN_K_podAntiAffinity), &p->anti_affinity,
+                       &p->prefer_anti);
     parse_spread(p, spec);
     p->owner = kn_json_str(kn_json_get(kn_obj_controller(obj), KN_K_uid));
 }

@@ -1,5 +1,5 @@
-// Pods that wait for a node: those to be scheduled next, by priority and age; those that back off; and
-// those that wait until something happens that may help them.
+// Pods that wait for a node: those to be scheduled next, by priority and age; those that back off;
+// and those that wait until something happens that may help them.
 #include "scheduler/sched_impl.h"
 
 #define BACKOFF_FIRST KN_SECOND
@@ -45,7 +45,8 @@ static void heap_down(struct kn_sched_pod **heap, size_t len, size_t i, struct k
     heap_put(heap, i, p);
 }
 
-static void heap_remove(struct kn_sched_pod **heap, size_t *len, struct kn_sched_pod *p, before_fn *before)
+static void heap_remove(struct kn_sched_pod **heap, size_t *len, struct kn_sched_pod *p,
+                        before_fn *before)
 {
     size_t i = p->heap - 1;
     struct kn_sched_pod *last = heap[--*len];

@@ -4,7 +4,8 @@
 static const struct kn_obj *object(const char *name, int priority)
 {
     char text[256];
-    snprintf(text, sizeof text, "{\"metadata\":{\"name\":\"%s\",\"uid\":\"%s\"},\"spec\":{\"priority\":%d}}", name,
+    snprintf(text, sizeof text,
+             "{\"metadata\":{\"name\":\"%s\",\"uid\":\"%s\"},\"spec\":{\"priority\":%d}}", name,
              name, priority);
     const struct kn_obj *o;
     ktest_ok(kn_obj_parse(kn_sv_c(text), &o));
@@ -56,7 +57,8 @@ KTEST(higher_priority_comes_first_and_then_who_waits_longer)
     end(s);
 }
 
-// Each plugin is helped by its own events; a pod that it stood against comes back after its back-off.
+// Each plugin is helped by its own events; a pod that it stood against comes back after its
+// back-off.
 KTEST(an_event_brings_back_only_whom_it_may_help)
 {
     struct kn_sched *s = begin();
@@ -123,19 +125,24 @@ KTEST(counts_what_a_pod_asks_for)
         int64_t cpu, memory;
     } cases[] = {
         {"{\"containers\":[{\"resources\":{\"requests\":{\"cpu\":\"100m\",\"memory\":\"1Mi\"}}},{\"resources\":{"
-         "\"requests\":{\"cpu\":1}}}]}", 1100, 1 << 20},
+         "\"requests\":{\"cpu\":1}}}]}",
+         1100, 1 << 20},
         {"{\"initContainers\":[{\"resources\":{\"requests\":{\"cpu\":\"2\"}}}],\"containers\":[{\"resources\":{"
-         "\"requests\":{\"cpu\":\"500m\"}}}]}", 2000, 0},
+         "\"requests\":{\"cpu\":\"500m\"}}}]}",
+         2000, 0},
         {"{\"initContainers\":[{\"restartPolicy\":\"Always\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}},{"
          "\"resources\":{\"requests\":{\"cpu\":\"2\"}}}],\"containers\":[{\"resources\":{\"requests\":{\"cpu\":"
-         "\"1500m\"}}}],\"overhead\":{\"cpu\":\"10m\"}}", 3010, 0},
+         "\"1500m\"}}}],\"overhead\":{\"cpu\":\"10m\"}}",
+         3010, 0},
         {"{\"resources\":{\"requests\":{\"cpu\":\"3\"}},\"containers\":[{\"resources\":{\"requests\":{\"cpu\":"
-         "\"1\"}}}]}", 3000, 0},
+         "\"1\"}}}]}",
+         3000, 0},
         {"{\"containers\":[{}]}", 0, 0},
     };
     for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++) {
         char text[1024];
-        snprintf(text, sizeof text, "{\"metadata\":{\"name\":\"p\",\"uid\":\"u\"},\"spec\":%s}", cases[i].spec);
+        snprintf(text, sizeof text, "{\"metadata\":{\"name\":\"p\",\"uid\":\"u\"},\"spec\":%s}",
+                 cases[i].spec);
         const struct kn_obj *o;
         ktest_ok(kn_obj_parse(kn_sv_c(text), &o));
         struct kn_sched_pod *p = kn_sched_pod_new(o);

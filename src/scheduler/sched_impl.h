@@ -8,7 +8,7 @@
 #include "meta/node_match.h"
 #include "meta/selector.h"
 
-// -- resources -------------------------------------------------------------------------------------
+// -- resources ------------------------------------------------------------------------------------
 
 struct kn_res_item {
     struct kn_sv name;
@@ -23,7 +23,7 @@ struct kn_res {
     size_t items_len;
 };
 
-// -- pods ------------------------------------------------------------------------------------------
+// -- pods -----------------------------------------------------------------------------------------
 
 struct kn_sched_port {
     struct kn_sv ip, protocol;
@@ -80,7 +80,7 @@ struct kn_sched_pod {
     uint64_t rejected; // plugins that stood against it
 };
 
-// -- nodes -----------------------------------------------------------------------------------------
+// -- nodes ----------------------------------------------------------------------------------------
 
 struct kn_sched_node {
     const struct kn_obj *obj; // a reference; NULL: pods are on it, and it is not known
@@ -97,7 +97,7 @@ struct kn_sched_node {
     size_t port_pods;     // pods with host ports
 };
 
-// -- plugins ---------------------------------------------------------------------------------------
+// -- plugins --------------------------------------------------------------------------------------
 
 // Cluster events that may help pods that fit nowhere.
 enum kn_sched_event {
@@ -140,7 +140,8 @@ struct kn_sched_plugin {
     const char *name;
     uint32_t helped_by; // enum kn_sched_event
     int64_t weight;
-    // Once an attempt. NULL: always GO. SKIP: neither filter nor score is called. VETO: c->veto says why.
+    // Once an attempt. NULL: always GO. SKIP: neither filter nor score is called. VETO: c->veto
+    // says why.
     enum kn_sched_prepare (*prepare)(struct kn_sched_cycle *c, void **state);
     // Whether the pod may go to the node; says why not with kn_sched_reject.
     bool (*filter)(struct kn_sched_cycle *c, void *state, struct kn_sched_node *n);
@@ -212,8 +213,8 @@ static inline bool kn_sched_has_label(const struct kn_sched_node *n, struct kn_s
 void kn_sched_queue_add(struct kn_sched *s, struct kn_sched_pod *p); // to be scheduled next
 void kn_sched_queue_remove(struct kn_sched *s, struct kn_sched_pod *p);
 struct kn_sched_pod *kn_sched_queue_take(struct kn_sched *s); // of the highest priority, or NULL
-// It did not fit: waits for an event that helps the plugins in p->rejected. With `retry` it only backs
-// off. No event is lost between: the thread that places pods is the one that hears of events.
+// It did not fit: waits for an event that helps the plugins in p->rejected. With `retry` it only
+// backs off. No event is lost between: the thread that places pods is the one that hears of events.
 void kn_sched_queue_back(struct kn_sched *s, struct kn_sched_pod *p, bool retry);
 void kn_sched_queue_event(struct kn_sched *s, uint32_t events);
 // Moves what is due; returns when to look again (kn_mono or KN_FOREVER).
@@ -231,7 +232,8 @@ void kn_sched_explain(struct kn_sched_cycle *c, struct kn_buf *out);
 enum kn_sched_prepare kn_sched_interpod_prepare(struct kn_sched_cycle *c, void **state);
 bool kn_sched_interpod_filter(struct kn_sched_cycle *c, void *state, struct kn_sched_node *n);
 int64_t kn_sched_interpod_score(struct kn_sched_cycle *c, void *state, struct kn_sched_node *n);
-void kn_sched_interpod_normalize(struct kn_sched_cycle *c, void *state, int64_t *scores, size_t len);
+void kn_sched_interpod_normalize(struct kn_sched_cycle *c, void *state, int64_t *scores,
+                                 size_t len);
 enum kn_sched_prepare kn_sched_spread_prepare(struct kn_sched_cycle *c, void **state);
 bool kn_sched_spread_filter(struct kn_sched_cycle *c, void *state, struct kn_sched_node *n);
 int64_t kn_sched_spread_score(struct kn_sched_cycle *c, void *state, struct kn_sched_node *n);

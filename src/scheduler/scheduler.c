@@ -33,7 +33,7 @@ struct kn_scheduler {
     _Atomic size_t nodes, active, backing_off, waiting;
 };
 
-// -- from other threads ----------------------------------------------------------------------------
+// -- from other threads ---------------------------------------------------------------------------
 
 static void post(struct kn_scheduler *s, enum message_kind kind, enum kn_event_type type,
                  uint32_t events, const struct kn_obj *obj)
@@ -46,13 +46,15 @@ static void post(struct kn_scheduler *s, enum message_kind kind, enum kn_event_t
     }
 }
 
-static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *obj, const struct kn_obj *old)
+static void on_pod(void *arg, enum kn_event_type type, const struct kn_obj *obj,
+                   const struct kn_obj *old)
 {
     (void)old;
     post(arg, POD, type, 0, obj);
 }
 
-static void on_node(void *arg, enum kn_event_type type, const struct kn_obj *obj, const struct kn_obj *old)
+static void on_node(void *arg, enum kn_event_type type, const struct kn_obj *obj,
+                    const struct kn_obj *old)
 {
     (void)old;
     post(arg, NODE, type, 0, obj);
@@ -77,7 +79,7 @@ static void on_bind_failed(void *arg, const struct kn_obj *pod)
     post(arg, BIND_FAILED, KN_EVENT_MODIFIED, 0, pod);
 }
 
-// -- pods ------------------------------------------------------------------------------------------
+// -- pods -----------------------------------------------------------------------------------------
 
 static void drop_pod(struct kn_scheduler *s, struct kn_sched_pod *p)
 {
@@ -123,7 +125,8 @@ static void set_bound(struct kn_scheduler *s, struct kn_sched_pod *p, const stru
         kn_sched_queue_event(&s->state, KN_SCHED_POD_PLACED);
 }
 
-static void set_unbound(struct kn_scheduler *s, struct kn_sched_pod *p, const struct kn_obj *obj, bool fresh)
+static void set_unbound(struct kn_scheduler *s, struct kn_sched_pod *p, const struct kn_obj *obj,
+                        bool fresh)
 {
     bool same = !fresh && same_wishes(p->obj, obj);
     if (p->assumed) { // its binding is under way
@@ -135,9 +138,9 @@ static void set_unbound(struct kn_scheduler *s, struct kn_sched_pod *p, const st
     if (obj->deleting || kn_json_len(gates)) {
         kn_sched_queue_remove(&s->state, p);
         if (!obj->deleting)
-            kn_binder_unschedulable(s->binder, obj, "SchedulingGated",
-                                    KN_SV("Scheduling is blocked due to non-empty scheduling gates"),
-                                    false);
+            kn_binder_unschedulable(
+                s->binder, obj, "SchedulingGated",
+                KN_SV("Scheduling is blocked due to non-empty scheduling gates"), false);
     } else if (!same || p->place == KN_SCHED_NOWHERE) {
         kn_sched_queue_add(&s->state, p);
     }
@@ -150,7 +153,8 @@ static void pod_changed(struct kn_scheduler *s, const struct message *m)
     struct kn_sv node = KN_JSON_STR_AT(obj->root, KN_K_spec, KN_K_nodeName);
     struct kn_sv phase = KN_JSON_STR_AT(obj->root, KN_K_status, KN_K_phase);
     struct kn_sv who = KN_JSON_STR_AT(obj->root, KN_K_spec, KN_K_schedulerName);
-    bool over = m->type == KN_EVENT_DELETED || kn_sv_is(phase, "Succeeded") || kn_sv_is(phase, "Failed");
+    bool over =
+        m->type == KN_EVENT_DELETED || kn_sv_is(phase, "Succeeded") || kn_sv_is(phase, "Failed");
     bool ours = node.len || kn_sv_is(who, s->name) || who.len == 0;
     if (over || !ours) {
         if (p)
@@ -182,7 +186,7 @@ static void bind_failed(struct kn_scheduler *s, const struct kn_obj *obj)
     kn_sched_queue_event(&s->state, KN_SCHED_POD_GONE);
 }
 
-// -- the thread ------------------------------------------------------------------------------------
+// -- the thread -----------------------------------------------------------------------------------
 
 static void handle(struct kn_scheduler *s, struct kn_list *l)
 {
@@ -245,7 +249,8 @@ static void *run(void *arg)
     struct kn_scheduler *s = arg;
     while (!s->inbox.closed) {
         struct kn_list *l;
-        // without its lock: what comes just now is seen in the next turn, or when there is nothing to do
+        // without its lock: what comes just now is seen in the next turn, or when there is nothing
+        // to do
         while (s->inbox.len && (l = kn_queue_take(&s->inbox, 0)))
             handle(s, l);
         int64_t next = kn_sched_queue_tick(&s->state, kn_mono());
@@ -262,7 +267,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-// -- start and stop --------------------------------------------------------------------------------
+// -- start and stop -------------------------------------------------------------------------------
 
 static struct kn_status follow(struct kn_scheduler *s, struct kn_client *client, const char *plural,
                                int64_t deadline, kn_cache_handler *handler, struct kn_cache **ret)
@@ -283,13 +288,15 @@ static struct kn_status open_caches(struct kn_scheduler *s, const struct kn_sche
     KN_TRY(follow(s, c->client, "namespaces", deadline, on_namespace, &s->state.namespaces));
     KN_TRY(follow(s, c->client, "persistentvolumeclaims", deadline, on_volume, &s->state.claims));
     KN_TRY(follow(s, c->client, "persistentvolumes", deadline, on_volume, &s->state.volumes));
-    KN_TRY(follow(s, c->client, "pods", deadline, on_pod, NULL)); // the start no pod is without nodes
+    KN_TRY(
+        follow(s, c->client, "pods", deadline, on_pod, NULL)); // the start no pod is without nodes
     for (size_t i = 0; i < s->subscription_count; i++)
         kn_cache_subscribe(s->subscriptions[i].cache, s->subscriptions[i].handler, s, true);
     return KN_STATUS_OK;
 }
 
-struct kn_status kn_scheduler_start(const struct kn_scheduler_config *config, struct kn_scheduler **ret)
+struct kn_status kn_scheduler_start(const struct kn_scheduler_config *config,
+                                    struct kn_scheduler **ret)
 {
     struct kn_scheduler *s = KN_NEW(struct kn_scheduler);
     s->name = strdup(config->name ? config->name : "default-scheduler");
@@ -298,8 +305,9 @@ struct kn_status kn_scheduler_start(const struct kn_scheduler_config *config, st
     kn_map_init(&s->state.pods);
     kn_map_init(&s->state.owners);
     kn_queue_init(&s->inbox);
-    struct kn_status st = kn_binder_start(config->client, s->name, config->binders ? config->binders : 8,
-                                          on_bind_failed, s, &s->binder);
+    struct kn_status st =
+        kn_binder_start(config->client, s->name, config->binders ? config->binders : 8,
+                        on_bind_failed, s, &s->binder);
     if (kn_ok(st))
         st = open_caches(s, config);
     if (kn_ok(st))

@@ -36,29 +36,35 @@ static void make(const char *plural, struct kn_sv ns, const char *format, ...)
 // more: further members of metadata and spec, each with a leading comma, or "".
 static void node(const char *name, const char *labels, const char *spec, const char *cpu)
 {
-    make("nodes", KN_SV_NULL,
-         "{\"metadata\":{\"name\":\"%s\",\"labels\":{\"kubernetes.io/hostname\":\"%s\"%s}},\"spec\":{%s},"
-         "\"status\":{\"allocatable\":{\"cpu\":\"%s\",\"memory\":\"8Gi\",\"pods\":\"110\"}}}",
-         name, name, labels, spec, cpu);
+    make(
+        "nodes", KN_SV_NULL,
+        "{\"metadata\":{\"name\":\"%s\",\"labels\":{\"kubernetes.io/hostname\":\"%s\"%s}},\"spec\":{%s},"
+        "\"status\":{\"allocatable\":{\"cpu\":\"%s\",\"memory\":\"8Gi\",\"pods\":\"110\"}}}",
+        name, name, labels, spec, cpu);
     // what admission puts on a new node is taken away when it is ready
-    struct kn_sv p = kn_arena_printf(arena, "{\"spec\":{\"taints\":[%s]}}",
-                                     strstr(spec, "taints") ? "{\"key\":\"k\",\"value\":\"v\",\"effect\":"
-                                                              "\"NoSchedule\"}" : "");
-    ktest_ok(kn_client_patch(admin, core("nodes"), KN_SV_NULL, kn_sv_c(name), NULL, KN_PATCH_MERGE, p, NULL));
+    struct kn_sv p =
+        kn_arena_printf(arena, "{\"spec\":{\"taints\":[%s]}}",
+                        strstr(spec, "taints") ? "{\"key\":\"k\",\"value\":\"v\",\"effect\":"
+                                                 "\"NoSchedule\"}"
+                                               : "");
+    ktest_ok(kn_client_patch(admin, core("nodes"), KN_SV_NULL, kn_sv_c(name), NULL, KN_PATCH_MERGE,
+                             p, NULL));
 }
 
 static void pod(const char *name, const char *labels, const char *spec, const char *cpu)
 {
-    make("pods", NS,
-         "{\"metadata\":{\"name\":\"%s\",\"labels\":{%s}},\"spec\":{%s\"containers\":[{\"name\":\"c\","
-         "\"image\":\"i\",\"resources\":{\"requests\":{\"cpu\":\"%s\"}}}]}}",
-         name, labels, spec, cpu);
+    make(
+        "pods", NS,
+        "{\"metadata\":{\"name\":\"%s\",\"labels\":{%s}},\"spec\":{%s\"containers\":[{\"name\":\"c\","
+        "\"image\":\"i\",\"resources\":{\"requests\":{\"cpu\":\"%s\"}}}]}}",
+        name, labels, spec, cpu);
 }
 
 static struct kn_sv node_of(const char *name)
 {
     const struct kn_obj *o = kn_cache_get(pods, NS, kn_sv_c(name));
-    struct kn_sv r = o ? kn_arena_dup(arena, KN_JSON_STR_AT(o->root, KN_K_spec, KN_K_nodeName)) : KN_SV_NULL;
+    struct kn_sv r =
+        o ? kn_arena_dup(arena, KN_JSON_STR_AT(o->root, KN_K_spec, KN_K_nodeName)) : KN_SV_NULL;
     kn_obj_unref(o);
     return r;
 }
@@ -144,17 +150,21 @@ KTEST(says_why_nothing_fits_in_the_words_of_upstream)
     static const struct {
         const char *name, *spec, *cpu, *message;
     } cases[] = {
-        {"cpu-now", "", "3", "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated "
+        {"cpu-now", "", "3",
+         "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated "
          "taint(s), 1 node(s) were unschedulable. preemption: 0/3 nodes are available: 1 No preemption "
          "victims found for incoming pod, 2 Preemption is not helpful for scheduling."},
-        {"cpu-never", "", "5", "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated "
+        {"cpu-never", "", "5",
+         "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated "
          "taint(s), 1 node(s) were unschedulable. preemption: 0/3 nodes are available: 3 Preemption is "
          "not helpful for scheduling."},
-        {"selector", "\"nodeSelector\":{\"disk\":\"ssd\"},", "0", "0/3 nodes are available: 1 node(s) "
+        {"selector", "\"nodeSelector\":{\"disk\":\"ssd\"},", "0",
+         "0/3 nodes are available: 1 node(s) "
          "didn't match Pod's node affinity/selector, 1 node(s) had untolerated taint(s), 1 node(s) were "
          "unschedulable. preemption: 0/3 nodes are available: 3 Preemption is not helpful for "
          "scheduling."},
-        {"claim", "\"volumes\":[{\"name\":\"v\",\"persistentVolumeClaim\":{\"claimName\":\"x\"}}],", "0",
+        {"claim", "\"volumes\":[{\"name\":\"v\",\"persistentVolumeClaim\":{\"claimName\":\"x\"}}],",
+         "0",
          "0/3 nodes are available: persistentvolumeclaim \"x\" not found. preemption: 0/3 nodes are "
          "available: 3 Preemption is not helpful for scheduling."},
     };
@@ -182,13 +192,16 @@ KTEST(goes_where_only_one_node_will_do)
         const char *name, *spec;
     } cases[] = {
         {"by-selector", "\"nodeSelector\":{\"disk\":\"ssd\"},"},
-        {"by-affinity", "\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{"
+        {"by-affinity",
+         "\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{"
          "\"nodeSelectorTerms\":[{\"matchExpressions\":[{\"key\":\"size\",\"operator\":\"Gt\",\"values\":["
          "\"5\"]}]}]}}},"},
-        {"by-preference", "\"affinity\":{\"nodeAffinity\":{\"preferredDuringSchedulingIgnoredDuringExecution"
+        {"by-preference",
+         "\"affinity\":{\"nodeAffinity\":{\"preferredDuringSchedulingIgnoredDuringExecution"
          "\":[{\"weight\":100,\"preference\":{\"matchExpressions\":[{\"key\":\"disk\",\"operator\":\"Exists"
          "\"}]}}]}},"},
-        {"by-field", "\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{"
+        {"by-field",
+         "\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{"
          "\"nodeSelectorTerms\":[{\"matchFields\":[{\"key\":\"metadata.name\",\"operator\":\"In\",\"values"
          "\":[\"special\"]}]}]}}},"},
     };
@@ -223,7 +236,8 @@ KTEST(a_gated_pod_waits_for_its_gate)
     struct kn_scheduler *s = begin();
     node("n1", "", "", "4");
     pod("gated", "", "\"schedulingGates\":[{\"name\":\"example.com/g\"}],", "0");
-    ktest_until(kn_sv_is(why_not("gated"), "Scheduling is blocked due to non-empty scheduling gates"));
+    ktest_until(
+        kn_sv_is(why_not("gated"), "Scheduling is blocked due to non-empty scheduling gates"));
     pod("free", "", "", "0");
     ktest_until(node_of("free").len);
     ktest_eq_int(node_of("gated").len, 0);
@@ -233,10 +247,12 @@ KTEST(a_gated_pod_waits_for_its_gate)
     end(s);
 }
 
-#define FAR "\"affinity\":{\"podAntiAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":[{"      \
-            "\"labelSelector\":{\"matchLabels\":{\"app\":\"x\"}},\"topologyKey\":\"kubernetes.io/hostname\"}]}},"
-#define NEAR "\"affinity\":{\"podAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":[{"         \
-             "\"labelSelector\":{\"matchLabels\":{\"app\":\"x\"}},\"topologyKey\":\"kubernetes.io/hostname\"}]}},"
+#define FAR \
+    "\"affinity\":{\"podAntiAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":[{" \
+    "\"labelSelector\":{\"matchLabels\":{\"app\":\"x\"}},\"topologyKey\":\"kubernetes.io/hostname\"}]}},"
+#define NEAR \
+    "\"affinity\":{\"podAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":[{" \
+    "\"labelSelector\":{\"matchLabels\":{\"app\":\"x\"}},\"topologyKey\":\"kubernetes.io/hostname\"}]}},"
 
 KTEST(keeps_pods_apart_and_together)
 {
@@ -250,10 +266,13 @@ KTEST(keeps_pods_apart_and_together)
     ktest_until(why_not("x1").len || why_not("x2").len || why_not("x3").len);
     pod("plain", "\"app\":\"x\"", "", "0"); // says nothing itself, and others want no x beside them
     ktest_until(why_not("plain").len);
-    ktest_eq_sv(why_not("plain"), "0/2 nodes are available: 2 node(s) didn't satisfy existing pods "
-                "anti-affinity rules. preemption: 0/2 nodes are available: 2 No preemption victims found "
-                "for incoming pod.");
-    node("c", "", "", "8"); // room for one of the two that wait, and then for those who want to be near
+    ktest_eq_sv(
+        why_not("plain"),
+        "0/2 nodes are available: 2 node(s) didn't satisfy existing pods "
+        "anti-affinity rules. preemption: 0/2 nodes are available: 2 No preemption victims found "
+        "for incoming pod.");
+    node("c", "", "",
+         "8"); // room for one of the two that wait, and then for those who want to be near
     ktest_until(node_of("x1").len && node_of("x2").len && node_of("x3").len);
     pod("near", "\"app\":\"y\"", NEAR, "0");
     ktest_until(node_of("near").len);
@@ -269,7 +288,8 @@ KTEST(spreads_over_zones_as_it_is_told)
     for (int i = 0; i < 6; i++)
         pod(kn_arena_printf(arena, "s%d", i).ptr, "\"app\":\"s\"",
             "\"topologySpreadConstraints\":[{\"maxSkew\":1,\"topologyKey\":\"zone\",\"whenUnsatisfiable\":"
-            "\"DoNotSchedule\",\"labelSelector\":{\"matchLabels\":{\"app\":\"s\"}}}],", "0");
+            "\"DoNotSchedule\",\"labelSelector\":{\"matchLabels\":{\"app\":\"s\"}}}],",
+            "0");
     int b = 0;
     for (int i = 0; i < 6; i++) {
         const char *name = kn_arena_printf(arena, "s%d", i).ptr;
@@ -285,12 +305,15 @@ KTEST(host_ports_are_taken_once)
     struct kn_scheduler *s = begin();
     node("a", "", "", "8");
     for (int i = 0; i < 2; i++)
-        make("pods", NS, "{\"metadata\":{\"name\":\"h%d\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":"
-             "\"i\",\"ports\":[{\"containerPort\":80,\"hostPort\":8080}]}]}}", i);
+        make("pods", NS,
+             "{\"metadata\":{\"name\":\"h%d\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":"
+             "\"i\",\"ports\":[{\"containerPort\":80,\"hostPort\":8080}]}]}}",
+             i);
     ktest_until(why_not("h0").len || why_not("h1").len);
-    ktest_eq_sv(why_not("h0").len ? why_not("h0") : why_not("h1"),
-                "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports. "
-                "preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.");
+    ktest_eq_sv(
+        why_not("h0").len ? why_not("h0") : why_not("h1"),
+        "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports. "
+        "preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.");
     end(s);
 }
 
@@ -344,7 +367,8 @@ int main(void)
         fprintf(stderr, "%s\n", kn_status_text(&s));
         return 1;
     }
-    make("serviceaccounts", NS, "{\"metadata\":{\"name\":\"default\"},\"automountServiceAccountToken\":false}");
+    make("serviceaccounts", NS,
+         "{\"metadata\":{\"name\":\"default\"},\"automountServiceAccountToken\":false}");
     const struct CMUnitTest tests[] = {
         KTEST_CASE(binds_a_pod_and_says_so),
         KTEST_CASE(leaves_pods_of_other_schedulers_alone),

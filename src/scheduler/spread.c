@@ -1,5 +1,6 @@
-// PodTopologySpread: pods that belong together, evenly over the domains of a topology. Pods that say
-// nothing are spread softly over hosts and zones, together with the other pods of their controller.
+// PodTopologySpread: pods that belong together, evenly over the domains of a topology. Pods that
+// say nothing are spread softly over hosts and zones, together with the other pods of their
+// controller.
 #include "scheduler/sched_impl.h"
 
 #include <math.h>
@@ -24,13 +25,15 @@ struct spread {
     bool defaults;
 };
 
-static bool eligible(struct kn_sched_cycle *c, const struct constraint *k, const struct kn_sched_node *n)
+static bool eligible(struct kn_sched_cycle *c, const struct constraint *k,
+                     const struct kn_sched_node *n)
 {
     if (!kn_sched_has_label(n, k->key))
         return false;
     if (!k->term)
         return true;
-    if (k->term->honor_affinity && !kn_node_matches(n->obj, kn_json_get(c->pod->obj->root, KN_K_spec)))
+    if (k->term->honor_affinity &&
+        !kn_node_matches(n->obj, kn_json_get(c->pod->obj->root, KN_K_spec)))
         return false;
     const struct kn_json *t;
     if (k->term->honor_taints)
@@ -51,7 +54,8 @@ static struct domain *domain_of(struct kn_sched_cycle *c, struct constraint *k,
     return d;
 }
 
-static bool counts(struct kn_sched_cycle *c, const struct constraint *k, const struct kn_sched_pod *other)
+static bool counts(struct kn_sched_cycle *c, const struct constraint *k,
+                   const struct kn_sched_pod *other)
 {
     return !other->obj->deleting &&
            kn_sched_term_matches(c->sched, k->term, c->pod->obj->ns, other->obj);
@@ -146,8 +150,9 @@ bool kn_sched_spread_filter(struct kn_sched_cycle *c, void *state, struct kn_sch
         if (!k->term->hard)
             continue;
         if (!kn_sched_has_label(n, k->key))
-            return kn_sched_reject(c, true, KN_SV("node(s) didn't match pod topology spread constraints "
-                                                  "(missing required label)"));
+            return kn_sched_reject(c, true,
+                                   KN_SV("node(s) didn't match pod topology spread constraints "
+                                         "(missing required label)"));
         const struct domain *d = domain_of(c, k, n, false);
         if ((d ? d->pods : 0) + k->self - k->least > k->max_skew)
             return kn_sched_reject(c, false,

@@ -55,7 +55,8 @@ enum kn_sched_prepare kn_sched_volumes_prepare(struct kn_sched_cycle *c, void **
 }
 
 // A volume that only some nodes reach says so itself.
-static bool reaches(struct kn_sched_cycle *c, struct kn_sv claim_text, const struct kn_sched_node *n)
+static bool reaches(struct kn_sched_cycle *c, struct kn_sv claim_text,
+                    const struct kn_sched_node *n)
 {
     const struct kn_obj *claim KN_CLEANUP(kn_obj_cleanup) =
         kn_cache_get(c->sched->claims, c->pod->obj->ns, claim_text);

@@ -28,9 +28,12 @@ static struct kn_json *parse(const char *text)
 
 static struct kn_json *map_named(const char *name, const char *value)
 {
-    return parse(kn_arena_printf(arena,
-                                 "{\"metadata\":{\"name\":\"%s\",\"labels\":{\"app\":\"%s\"}},\"data\":{"
-                                 "\"k\":\"%s\"}}", name, value, value).ptr);
+    return parse(
+        kn_arena_printf(arena,
+                        "{\"metadata\":{\"name\":\"%s\",\"labels\":{\"app\":\"%s\"}},\"data\":{"
+                        "\"k\":\"%s\"}}",
+                        name, value, value)
+            .ptr);
 }
 
 static void delete_all(struct kn_client *c, const char *plural)
@@ -51,8 +54,8 @@ static void reads_and_writes(struct kn_client *c)
     ktest_eq_sv(o->kind, "ConfigMap");
     ktest_eq_sv(o->name, "m");
     ktest_true(o->rev > 0 && o->uid.len > 0);
-    ktest_fails(kn_client_create(c, r, NS, KN_SV_NULL, NULL, map_named("m", "a"), NULL), ALREADY_EXISTS,
-                "configmaps \"m\" already exists");
+    ktest_fails(kn_client_create(c, r, NS, KN_SV_NULL, NULL, map_named("m", "a"), NULL),
+                ALREADY_EXISTS, "configmaps \"m\" already exists");
     struct kn_json *root = kn_json_copy(arena, o->root);
     kn_json_set(arena, root, KN_K_data, parse("{\"k\":\"b\"}"));
     ktest_ok(kn_client_update(c, r, NS, KN_SV("m"), NULL, root, &o2));
@@ -65,10 +68,12 @@ static void reads_and_writes(struct kn_client *c)
     ktest_true(!kn_json_get_sv(kn_json_get(o2->root, KN_K_data), KN_SV("k")));
     kn_obj_unref(o2);
     ktest_ok(kn_client_patch(c, r, NS, KN_SV("m"), NULL, KN_PATCH_JSON,
-                             KN_SV("[{\"op\":\"replace\",\"path\":\"/data/l\",\"value\":\"d\"}]"), &o2));
+                             KN_SV("[{\"op\":\"replace\",\"path\":\"/data/l\",\"value\":\"d\"}]"),
+                             &o2));
     ktest_eq_sv(kn_json_str(kn_json_get_sv(kn_json_get(o2->root, KN_K_data), KN_SV("l"))), "d");
     struct kn_delete_options wrong = {.uid = KN_SV("no-such"), .grace_seconds = -1};
-    ktest_fails(kn_client_delete(c, r, NS, KN_SV("m"), &wrong), CONFLICT, "UID in the precondition");
+    ktest_fails(kn_client_delete(c, r, NS, KN_SV("m"), &wrong), CONFLICT,
+                "UID in the precondition");
     struct kn_delete_options stale = {.rev = o->rev, .grace_seconds = -1};
     ktest_fails(kn_client_delete(c, r, NS, KN_SV("m"), &stale), CONFLICT, NULL);
     ktest_ok(kn_client_delete(c, r, NS, KN_SV("m"), KN_DELETE_DEFAULT));
@@ -81,9 +86,9 @@ static void lists_with_selectors(struct kn_client *c)
 {
     const struct kn_resource *r = core("configmaps");
     for (int i = 0; i < 5; i++)
-        ktest_ok(kn_client_create(c, r, NS, KN_SV_NULL, NULL,
-                                  map_named(kn_arena_printf(arena, "m%d", i).ptr, i % 2 ? "odd" : "even"),
-                                  NULL));
+        ktest_ok(kn_client_create(
+            c, r, NS, KN_SV_NULL, NULL,
+            map_named(kn_arena_printf(arena, "m%d", i).ptr, i % 2 ? "odd" : "even"), NULL));
     struct kn_obj_list l;
     ktest_ok(kn_client_list(
         c, r, &(struct kn_list_options){.ns = NS, .label_selector = KN_SV("app=odd")}, &l));
@@ -121,7 +126,8 @@ struct seen {
     int count;
 };
 
-static void note(void *arg, enum kn_event_type type, const struct kn_obj *obj, const struct kn_obj *old)
+static void note(void *arg, enum kn_event_type type, const struct kn_obj *obj,
+                 const struct kn_obj *old)
 {
     struct seen *s = arg;
     (void)old;
@@ -175,7 +181,8 @@ static void a_cache_follows_the_server(struct kn_client *c)
 static void records_events_and_counts_them(struct kn_client *c)
 {
     const struct kn_obj *o;
-    ktest_ok(kn_client_create(c, core("configmaps"), NS, KN_SV_NULL, NULL, map_named("e", "a"), &o));
+    ktest_ok(
+        kn_client_create(c, core("configmaps"), NS, KN_SV_NULL, NULL, map_named("e", "a"), &o));
     struct kn_recorder *rec;
     ktest_ok(kn_recorder_start(c, "tester", KN_SV("host1"), &rec));
     for (int i = 0; i < 3; i++)
@@ -219,9 +226,15 @@ static void note_lost(void *arg)
 static void one_leads_and_another_takes_over(struct kn_client *c)
 {
     _Atomic int leading = 0;
-    struct kn_leader_spec spec = {.client = c, .ns = "kube-system", .name = "l", .identity = "a",
-                                  .duration = 3600 * KN_SECOND, .retry = 5 * KN_MILLI,
-                                  .started = note_started, .lost = note_lost, .arg = (void *)&leading};
+    struct kn_leader_spec spec = {.client = c,
+                                  .ns = "kube-system",
+                                  .name = "l",
+                                  .identity = "a",
+                                  .duration = 3600 * KN_SECOND,
+                                  .retry = 5 * KN_MILLI,
+                                  .started = note_started,
+                                  .lost = note_lost,
+                                  .arg = (void *)&leading};
     struct kn_leader *a, *b;
     ktest_ok(kn_leader_start(&spec, &a));
     ktest_until(kn_leader_is_held(a));
@@ -237,12 +250,16 @@ static void one_leads_and_another_takes_over(struct kn_client *c)
 
 static void a_holder_that_is_silent_loses_its_lease(struct kn_client *c)
 {
-    const struct kn_resource *r = kn_resource_find(KN_SV("coordination.k8s.io"), KN_SV("v1"), KN_SV("leases"));
-    struct kn_status s = kn_client_delete(c, r, KN_SV("kube-system"), KN_SV("dead"), KN_DELETE_DEFAULT);
+    const struct kn_resource *r =
+        kn_resource_find(KN_SV("coordination.k8s.io"), KN_SV("v1"), KN_SV("leases"));
+    struct kn_status s =
+        kn_client_delete(c, r, KN_SV("kube-system"), KN_SV("dead"), KN_DELETE_DEFAULT);
     kn_status_done(&s);
-    ktest_ok(kn_client_create(c, r, KN_SV("kube-system"), KN_SV_NULL, NULL,
-                              parse("{\"metadata\":{\"name\":\"dead\"},\"spec\":{\"holderIdentity\":\"gone\","
-                                    "\"leaseDurationSeconds\":15}}"), NULL));
+    ktest_ok(kn_client_create(
+        c, r, KN_SV("kube-system"), KN_SV_NULL, NULL,
+        parse("{\"metadata\":{\"name\":\"dead\"},\"spec\":{\"holderIdentity\":\"gone\","
+              "\"leaseDurationSeconds\":15}}"),
+        NULL));
     struct kn_leader_spec spec = {.client = c, .ns = "kube-system", .name = "dead", .identity = "b",
                                   .duration = 30 * KN_MILLI, .retry = 5 * KN_MILLI};
     struct kn_leader *b;
@@ -276,13 +293,13 @@ KTEST(a_cache_says_why_it_cannot_be_filled)
     struct kn_client *c;
     ktest_ok(test_api_remote(&api, "nobody", NULL, &c));
     struct kn_cache *cache;
-    ktest_fails(kn_client_cache(c, core("secrets"), NULL, kn_mono() + 300 * KN_MILLI, &cache), TIMEOUT,
-                "User \"nobody\" cannot list resource \"secrets\"");
+    ktest_fails(kn_client_cache(c, core("secrets"), NULL, kn_mono() + 300 * KN_MILLI, &cache),
+                TIMEOUT, "User \"nobody\" cannot list resource \"secrets\"");
     kn_client_close(c);
 }
 
-// While no server runs an object goes, and the history is forgotten: the watch cannot go on where it
-// was, and the informer lists anew. The second time the history is there, and the watch goes on.
+// While no server runs an object goes, and the history is forgotten: the watch cannot go on where
+// it was, and the informer lists anew. The second time the history is there, and the watch goes on.
 KTEST(a_cache_outlives_its_server)
 {
     struct test_api first;
@@ -290,8 +307,10 @@ KTEST(a_cache_outlives_its_server)
     struct kn_cache *cache;
     ktest_ok(test_api_start(NULL, &first));
     ktest_ok(test_api_remote(&first, "admin", "system:masters", &c));
-    ktest_ok(kn_client_create(c, core("configmaps"), NS, KN_SV_NULL, NULL, map_named("old", "a"), NULL));
-    ktest_ok(kn_client_create(c, core("configmaps"), NS, KN_SV_NULL, NULL, map_named("old2", "a"), NULL));
+    ktest_ok(
+        kn_client_create(c, core("configmaps"), NS, KN_SV_NULL, NULL, map_named("old", "a"), NULL));
+    ktest_ok(kn_client_create(c, core("configmaps"), NS, KN_SV_NULL, NULL, map_named("old2", "a"),
+                              NULL));
     ktest_ok(kn_client_cache(c, core("configmaps"), NULL, kn_mono() + KTEST_PATIENCE, &cache));
     ktest_until(kn_cache_len(cache) == 2);
     for (int round = 0; round < 2; round++) {
@@ -306,7 +325,8 @@ KTEST(a_cache_outlives_its_server)
         ktest_ok(test_api_start_server(&first));
         ktest_until(kn_cache_len(cache) == (round ? 0 : 1));
     }
-    ktest_ok(kn_client_create(c, core("configmaps"), NS, KN_SV_NULL, NULL, map_named("new", "a"), NULL));
+    ktest_ok(
+        kn_client_create(c, core("configmaps"), NS, KN_SV_NULL, NULL, map_named("new", "a"), NULL));
     ktest_until(kn_cache_len(cache) == 1);
     kn_client_close(c);
     test_api_stop(&first);
