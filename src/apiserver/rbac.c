@@ -92,38 +92,60 @@ bool kn_rbac_role_allows(const struct kn_json *role, const struct kn_attributes 
     return false;
 }
 
-static bool is_subject(const struct kn_json *binding, const struct kn_user *u, struct kn_sv ns)
+// Bindings are found by whom they bind: an index value is the binding's namespace, a letter for the
+// kind of subject, and its name. A service account is a user of a certain name. A name that does not
+// fit has no value, so it is bound to nothing.
+#define SUBJECT_MAX 1024
+
+static bool put(char *out, size_t *at, struct kn_sv part)
 {
-    const struct kn_json *subjects = kn_json_get(binding, KN_K_subjects), *s;
+    if (part.len > SUBJECT_MAX - *at)
+        return false;
+    memcpy(out + *at, part.ptr, part.len);
+    *at += part.len;
+    return true;
+}
+
+// Copies names as they are: a NUL byte in one does not end it.
+static struct kn_sv subject_key(char out[SUBJECT_MAX], struct kn_sv ns, const char *kind,
+                                struct kn_sv name)
+{
+    size_t at = 0;
+    return put(out, &at, ns) && put(out, &at, kn_sv_c(kind)) && put(out, &at, name)
+               ? kn_sv(out, at)
+               : KN_SV_NULL;
+}
+
+static void index_subjects(const struct kn_obj *binding, kn_index_emit *emit, void *ctx)
+{
+    const struct kn_json *subjects = kn_json_get(binding->root, KN_K_subjects), *s;
     KN_JSON_EACH(s, subjects)
     {
         struct kn_sv kind = kn_json_str(kn_json_get(s, KN_K_kind));
         struct kn_sv name = kn_json_str(kn_json_get(s, KN_K_name));
-        if (kn_sv_is(kind, "User") && kn_sv_eq(name, u->name))
-            return true;
-        if (kn_sv_is(kind, "Group"))
-            for (size_t i = 0; i < u->group_count; i++)
-                if (kn_sv_eq(u->groups[i], name))
-                    return true;
-        if (kn_sv_is(kind, "ServiceAccount")) {
-            static const char prefix[] = "system:serviceaccount:";
+        char key[SUBJECT_MAX], account[SUBJECT_MAX];
+        struct kn_sv value = KN_SV_NULL;
+        if (kn_sv_is(kind, "User"))
+            value = subject_key(key, binding->ns, "/U", name);
+        else if (kn_sv_is(kind, "Group"))
+            value = subject_key(key, binding->ns, "/G", name);
+        else if (kn_sv_is(kind, "ServiceAccount")) {
             struct kn_sv where = kn_json_str(kn_json_get(s, KN_K_namespace));
-            if (where.len == 0)
-                where = ns;
-            struct kn_sv rest = kn_sv_from(u->name, sizeof prefix - 1);
-            if (kn_sv_starts(u->name, kn_sv_c(prefix)) && kn_sv_eq(kn_sv_cut(&rest, ':'), where) &&
-                kn_sv_eq(rest, name))
-                return true;
+            size_t at = 0;
+            if (put(account, &at, kn_sv_c("system:serviceaccount:")) &&
+                put(account, &at, where.len ? where : binding->ns) &&
+                put(account, &at, kn_sv_c(":")) && put(account, &at, name))
+                value = subject_key(key, binding->ns, "/U", kn_sv(account, at));
         }
+        if (value.len)
+            emit(ctx, value);
     }
-    return false;
 }
 
 // Calls visit with each role that is bound to the user (in the namespace, and in the cluster).
 struct roles_walk {
     struct kn_apiserver *server;
     const struct kn_user *user;
-    struct kn_sv ns; // of the binding that is looked at
     bool (*visit)(void *arg, const struct kn_json *role);
     void *arg;
     bool stopped;
@@ -132,8 +154,6 @@ struct roles_walk {
 static bool visit_binding(void *arg, const struct kn_obj *b)
 {
     struct roles_walk *w = arg;
-    if (!is_subject(b->root, w->user, b->ns))
-        return true;
     const struct kn_json *ref = kn_json_get(b->root, KN_K_roleRef);
     struct kn_sv name = kn_json_str(kn_json_get(ref, KN_K_name));
     bool cluster = kn_sv_is(kn_json_str(kn_json_get(ref, KN_K_kind)), "ClusterRole");
@@ -146,13 +166,21 @@ static bool visit_binding(void *arg, const struct kn_obj *b)
     return !w->stopped;
 }
 
+static void walk_bindings(struct roles_walk *w, struct kn_cache *cache, struct kn_sv ns)
+{
+    char key[SUBJECT_MAX];
+    unsigned index = kn_cache_add_index(cache, index_subjects);
+    kn_cache_by_index(cache, index, subject_key(key, ns, "/U", w->user->name), visit_binding, w);
+    for (size_t i = 0; i < w->user->group_count && !w->stopped; i++)
+        kn_cache_by_index(cache, index, subject_key(key, ns, "/G", w->user->groups[i]),
+                          visit_binding, w);
+}
+
 static void walk_roles(struct roles_walk *w, struct kn_sv ns)
 {
-    kn_cache_list(cache_of(w->server, "clusterrolebindings"), KN_SV_NULL, KN_SV_NULL, KN_SV_NULL,
-                  visit_binding, w);
+    walk_bindings(w, cache_of(w->server, "clusterrolebindings"), KN_SV_NULL);
     if (!w->stopped && ns.len)
-        kn_cache_list(cache_of(w->server, "rolebindings"), ns, KN_SV_NULL, KN_SV_NULL,
-                      visit_binding, w);
+        walk_bindings(w, cache_of(w->server, "rolebindings"), ns);
 }
 
 struct ask {

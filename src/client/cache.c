@@ -141,16 +141,28 @@ static int index_one(void *element, void *arg)
     return 1;
 }
 
-unsigned kn_cache_add_index(struct kn_cache *c,
-                            void (*values)(const struct kn_obj *, kn_index_emit *, void *))
+typedef void index_values(const struct kn_obj *, kn_index_emit *, void *);
+
+static unsigned index_of(const struct kn_cache *c, index_values *values)
 {
-    kn_assert(c->index_count < MAX_INDEXES);
-    unsigned n;
+    unsigned n = 0;
+    while (n < c->index_count && c->indexes[n].values != values)
+        n++;
+    return n;
+}
+
+unsigned kn_cache_add_index(struct kn_cache *c, index_values *values)
+{
+    pthread_rwlock_rdlock(&c->lock);
+    unsigned n = index_of(c, values);
+    bool there = n < c->index_count;
+    pthread_rwlock_unlock(&c->lock);
+    if (there)
+        return n;
     pthread_rwlock_wrlock(&c->lock);
-    for (n = 0; n < c->index_count; n++)
-        if (c->indexes[n].values == values)
-            break;
+    n = index_of(c, values);
     if (n == c->index_count) {
+        kn_assert(c->index_count < MAX_INDEXES);
         c->indexes[c->index_count++].values = values;
         kn_tree_walk(&c->objs, NULL, index_one, &c->indexes[n]);
     }
