@@ -1,4 +1,6 @@
 // Nodes and what is requested of them, kept as pods come and go.
+#include <stdlib.h>
+
 #include "codec/quantity.h"
 #include "scheduler/sched_impl.h"
 
@@ -24,8 +26,64 @@ static void node_free(struct kn_sched *s, struct kn_sched_node *n)
     KN_VEC_DONE(&n->extended);
     kn_arena_free(n->arena);
     kn_obj_unref(n->obj);
+    free(n->images);
     free(n->name);
     free(n);
+}
+
+// -- what is read often ---------------------------------------------------------------------------
+
+static uint32_t zone_number(struct kn_sched *s, struct kn_sv zone)
+{
+    if (zone.len == 0)
+        return 0;
+    uintptr_t n = (uintptr_t)kn_map_get(&s->zones, zone);
+    if (n == 0) {
+        n = ++s->zones_len;
+        kn_map_put(&s->zones, kn_sv(kn_sv_dup(zone), zone.len), (void *)n);
+    }
+    return (uint32_t)n;
+}
+
+static int by_hash(const void *a, const void *b)
+{
+    const struct kn_sched_image *x = a, *y = b;
+    return x->hash < y->hash ? -1 : x->hash > y->hash;
+}
+
+static void read_images(struct kn_sched_node *n, const struct kn_json *images)
+{
+    const struct kn_json *i, *name;
+    KN_VEC(struct kn_sched_image) all = {0};
+    KN_JSON_EACH(i, images)
+    {
+        int64_t bytes = kn_json_int(kn_json_get(i, KN_K_sizeBytes), 0);
+        const struct kn_json *names = kn_json_get(i, KN_K_names);
+        KN_JSON_EACH(name, names)
+        {
+            struct kn_sv text = kn_json_str(name);
+            KN_VEC_PUSH(&all, (struct kn_sched_image){kn_hash(text.ptr, text.len), bytes});
+        }
+    }
+    if (all.len)
+        qsort(all.ptr, all.len, sizeof all.ptr[0], by_hash);
+    free(n->images);
+    n->images = all.ptr;
+    n->images_len = all.len;
+}
+
+static void read_often(struct kn_sched *s, struct kn_sched_node *n, const struct kn_obj *before)
+{
+    const struct kn_json *spec = kn_json_get(n->obj->root, KN_K_spec);
+    const struct kn_json *taints = kn_json_get(spec, KN_K_taints);
+    n->taints = kn_json_len(taints) ? taints : NULL;
+    n->unschedulable = kn_json_bool(kn_json_get(spec, KN_K_unschedulable), false);
+    n->zone = zone_number(s, kn_obj_label(n->obj, KN_SV("topology.kubernetes.io/zone")));
+    n->has_hostname = kn_obj_label(n->obj, KN_SV("kubernetes.io/hostname")).len > 0;
+    const struct kn_json *images = KN_JSON_AT(n->obj->root, KN_K_status, KN_K_images);
+    if (!before ||
+        !kn_json_equal(images, KN_JSON_AT(before->root, KN_K_status, KN_K_images)))
+        read_images(n, images);
 }
 
 static bool differs(const struct kn_obj *a, const struct kn_obj *b)
@@ -45,9 +103,10 @@ bool kn_sched_node_set(struct kn_sched *s, const struct kn_obj *obj)
         n->index = s->known.len;
         KN_VEC_PUSH(&s->known, n);
     }
-    kn_obj_ref(obj);
-    kn_obj_unref(n->obj);
-    n->obj = obj;
+    const struct kn_obj *before = n->obj;
+    n->obj = kn_obj_ref(obj);
+    read_often(s, n, before);
+    kn_obj_unref(before);
     if (!changed)
         return false;
     kn_arena_free(n->arena);
@@ -179,6 +238,11 @@ void kn_sched_done(struct kn_sched *s)
     }
     kn_map_done(&s->nodes);
     kn_map_done(&s->owners);
+    struct kn_sv zone;
+    it = 0;
+    while (kn_map_next(&s->zones, &it, &zone))
+        free((char *)(uintptr_t)zone.ptr);
+    kn_map_done(&s->zones);
     KN_VEC_DONE(&s->known);
     KN_VEC_DONE(&s->anti_pods);
     KN_VEC_DONE(&s->prefer_pods);

@@ -18,7 +18,7 @@ bool kn_sched_reject(struct kn_sched_cycle *c, bool unresolvable, struct kn_sv w
 static bool unschedulable_filter(struct kn_sched_cycle *c, void *state, struct kn_sched_node *n)
 {
     (void)state;
-    if (!kn_json_bool(KN_JSON_AT(n->obj->root, KN_K_spec, KN_K_unschedulable), false))
+    if (!n->unschedulable)
         return true;
     struct kn_json *taint = kn_json_new_object(c->arena);
     kn_json_set_str(c->arena, taint, KN_K_key, KN_SV("node.kubernetes.io/unschedulable"));
@@ -45,7 +45,7 @@ static bool taint_filter(struct kn_sched_cycle *c, void *state, struct kn_sched_
 {
     (void)state;
     const struct kn_json *t;
-    KN_JSON_EACH(t, KN_JSON_AT(n->obj->root, KN_K_spec, KN_K_taints))
+    KN_JSON_EACH(t, n->taints)
     {
         struct kn_sv effect = kn_json_str(kn_json_get(t, KN_K_effect));
         if (!kn_sv_is(effect, "PreferNoSchedule") && !kn_sched_tolerates(c->pod->obj, t))
@@ -59,7 +59,7 @@ static int64_t taint_score(struct kn_sched_cycle *c, void *state, struct kn_sche
     (void)state;
     int64_t count = 0;
     const struct kn_json *t;
-    KN_JSON_EACH(t, KN_JSON_AT(n->obj->root, KN_K_spec, KN_K_taints))
+    KN_JSON_EACH(t, n->taints)
     count += kn_sv_is(kn_json_str(kn_json_get(t, KN_K_effect)), "PreferNoSchedule") &&
              !kn_sched_tolerates(c->pod->obj, t);
     return count;
@@ -212,41 +212,57 @@ static enum kn_sched_prepare balanced_prepare(struct kn_sched_cycle *c, void **s
 
 #define MIB ((int64_t)1 << 20)
 
-static int64_t image_size(const struct kn_sched_node *n, struct kn_sv image)
+struct wanted_images {
+    size_t containers, len;
+    uint64_t hashes[]; // of the names of the pod's images, as nodes may list them
+};
+
+static int64_t image_bytes(const struct kn_sched_node *n, uint64_t hash)
 {
-    const struct kn_json *i, *name;
-    ptrdiff_t slash = kn_sv_rfind(image, '/');
-    bool tagged = kn_sv_find(kn_sv_from(image, (size_t)(slash + 1)), ':') >= 0;
-    KN_JSON_EACH(i, KN_JSON_AT(n->obj->root, KN_K_status, KN_K_images))
-    KN_JSON_EACH(name, kn_json_get(i, KN_K_names))
-    {
-        struct kn_sv have = kn_json_str(name);
-        if (kn_sv_eq(have, image) || (!tagged && kn_sv_starts(have, image) &&
-                                      kn_sv_is(kn_sv_from(have, image.len), ":latest")))
-            return kn_json_int(kn_json_get(i, KN_K_sizeBytes), 0);
+    size_t from = 0, to = n->images_len;
+    while (from < to) {
+        size_t mid = (from + to) / 2;
+        if (n->images[mid].hash < hash)
+            from = mid + 1;
+        else
+            to = mid;
     }
-    return 0;
+    return from < n->images_len && n->images[from].hash == hash ? n->images[from].bytes : 0;
 }
 
 static int64_t image_score(struct kn_sched_cycle *c, void *state, struct kn_sched_node *n)
 {
-    (void)state;
-    int64_t sum = 0, containers = 0;
-    const struct kn_json *k;
-    KN_JSON_EACH(k, KN_JSON_AT(c->pod->obj->root, KN_K_spec, KN_K_containers))
-    {
-        sum += image_size(n, kn_json_str(kn_json_get(k, KN_K_image)));
-        containers++;
-    }
-    int64_t least = 23 * MIB, most = 1000 * MIB * (containers ? containers : 1);
+    (void)c;
+    const struct wanted_images *w = state;
+    int64_t sum = 0, least = 23 * MIB,
+            most = 1000 * MIB * (int64_t)(w->containers ? w->containers : 1);
+    for (size_t i = 0; n->images_len && i < w->len; i++)
+        sum += image_bytes(n, w->hashes[i]);
     sum = sum < least ? least : sum > most ? most : sum;
     return 100 * (sum - least) / (most - least);
 }
 
 static enum kn_sched_prepare image_prepare(struct kn_sched_cycle *c, void **state)
 {
-    (void)state; // with one node there is nothing to compare
-    return c->sched->known.len > 1 ? KN_SCHED_GO : KN_SCHED_SKIP;
+    const struct kn_json *containers = KN_JSON_AT(c->pod->obj->root, KN_K_spec, KN_K_containers),
+                         *k;
+    if (c->sched->known.len < 2) // there is nothing to compare
+        return KN_SCHED_SKIP;
+    size_t count = kn_json_len(containers);
+    struct wanted_images *w = kn_arena_calloc(c->arena, 1, sizeof *w + count * sizeof w->hashes[0]);
+    if (!w)
+        return KN_SCHED_SKIP;
+    w->containers = count;
+    KN_JSON_EACH(k, containers)
+    {
+        struct kn_sv image = kn_json_str(kn_json_get(k, KN_K_image));
+        ptrdiff_t slash = kn_sv_rfind(image, '/');
+        if (kn_sv_find(kn_sv_from(image, (size_t)(slash + 1)), ':') < 0)
+            image = kn_arena_printf(c->arena, "%.*s:latest", KN_SV_ARG(image));
+        w->hashes[w->len++] = kn_hash(image.ptr, image.len);
+    }
+    *state = w;
+    return KN_SCHED_GO;
 }
 
 // -- the table ------------------------------------------------------------------------------------
@@ -398,6 +414,7 @@ struct kn_sched_node *kn_sched_find(struct kn_sched_cycle *c)
 {
     struct kn_sched *s = c->sched;
     uint32_t active;
+    s->attempt++;
     size_t all = s->known.len, want = enough_nodes(all), len = 0, looked = 0;
     if (!prepare(c, &active) || all == 0)
         return NULL;

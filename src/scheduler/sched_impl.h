@@ -82,8 +82,22 @@ struct kn_sched_pod {
 
 // -- nodes ----------------------------------------------------------------------------------------
 
+struct kn_sched_image {
+    uint64_t hash; // of its name
+    int64_t bytes;
+};
+
 struct kn_sched_node {
     const struct kn_obj *obj; // a reference; NULL: pods are on it, and it is not known
+    // Read for every pod and every node, hence out of the object; what points, points into it.
+    const struct kn_json *taints; // NULL: none
+    bool unschedulable;
+    uint32_t zone;        // number of its zone; 0: it has none
+    bool has_hostname;
+    uint64_t sibling_stamp; // of the attempt that counted `siblings`
+    int64_t siblings;       // pods here of the controller of the pod that is being placed
+    struct kn_sched_image *images; // in the order of their hashes; owned
+    size_t images_len;
     char *name;
     size_t index; // in the list of known nodes
     struct kn_arena *arena; // of `allocatable`
@@ -168,6 +182,9 @@ struct kn_sched {
     KN_VEC(struct kn_sched_pod *) prefer_pods; // on nodes, with preferred or required terms
     struct kn_cache *namespaces, *claims, *volumes;
     size_t next_start; // node from which the next search begins
+    uint64_t attempt;     // counts searches
+    struct kn_map zones;  // name -> its number; names are owned
+    uint32_t zones_len;
     // the queue
     KN_VEC(struct kn_sched_pod *) active, backoff;
     struct kn_list waiting;

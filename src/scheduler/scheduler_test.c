@@ -336,6 +336,29 @@ KTEST(many_pods_fill_many_nodes_evenly)
     end(s);
 }
 
+KTEST(goes_where_its_image_is)
+{
+    struct kn_scheduler *s = begin();
+    node("a", "", "", "8");
+    node("b", "", "", "8");
+    node("c", "", "", "8");
+    ktest_ok(kn_client_patch(admin, core("nodes"), KN_SV_NULL, KN_SV("b"), "status", KN_PATCH_MERGE,
+                             KN_SV("{\"status\":{\"images\":[{\"names\":[\"other:1\"],\"sizeBytes\":"
+                                   "900000000},{\"names\":[\"reg/i:latest\"],\"sizeBytes\":"
+                                   "800000000}]}}"),
+                             NULL));
+    for (int i = 0; i < 2; i++)
+        make("pods", NS,
+             "{\"metadata\":{\"name\":\"im%d\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":"
+             "\"%s\"}]}}",
+             i, i ? "other:1" : "reg/i");
+    for (int i = 0; i < 2; i++) {
+        ktest_until(node_of(i ? "im1" : "im0").len);
+        ktest_eq_sv(node_of(i ? "im1" : "im0"), "b");
+    }
+    end(s);
+}
+
 KTEST(a_new_scheduler_knows_what_is_taken)
 {
     struct kn_scheduler *s = begin();
@@ -380,6 +403,7 @@ int main(void)
         KTEST_CASE(spreads_over_zones_as_it_is_told),
         KTEST_CASE(host_ports_are_taken_once),
         KTEST_CASE(many_pods_fill_many_nodes_evenly),
+        KTEST_CASE(goes_where_its_image_is),
         KTEST_CASE(a_new_scheduler_knows_what_is_taken),
     };
     int failed = cmocka_run_group_tests_name(__FILE__, tests, NULL, NULL);

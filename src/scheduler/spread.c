@@ -10,7 +10,7 @@ struct domain {
 };
 
 struct constraint {
-    const struct kn_sched_term *term; // NULL: one of the two defaults
+    const struct kn_sched_term *term;
     struct kn_sv key;
     int64_t max_skew;
     struct kn_map domains; // by value
@@ -22,22 +22,26 @@ struct constraint {
 struct spread {
     struct constraint *all;
     size_t len;
+    // what the pod does not say itself: over hosts, and over zones
     bool defaults;
+    int64_t *by_zone; // pods of the same controller, by the number of the zone
+    double host_weight, zone_weight;
 };
+
+#define HOST_SKEW 3
+#define ZONE_SKEW 5
 
 static bool eligible(struct kn_sched_cycle *c, const struct constraint *k,
                      const struct kn_sched_node *n)
 {
     if (!kn_sched_has_label(n, k->key))
         return false;
-    if (!k->term)
-        return true;
     if (k->term->honor_affinity &&
         !kn_node_matches(n->obj, kn_json_get(c->pod->obj->root, KN_K_spec)))
         return false;
     const struct kn_json *t;
     if (k->term->honor_taints)
-        KN_JSON_EACH(t, KN_JSON_AT(n->obj->root, KN_K_spec, KN_K_taints))
+        KN_JSON_EACH(t, n->taints)
     if (!kn_sv_is(kn_json_str(kn_json_get(t, KN_K_effect)), "PreferNoSchedule") &&
         !kn_sched_tolerates(c->pod->obj, t))
         return false;
@@ -82,16 +86,19 @@ static void count_all(struct kn_sched_cycle *c, struct constraint *k)
 }
 
 // Only the pods of the same controller are, for the defaults.
-static void count_siblings(struct kn_sched_cycle *c, struct constraint *k)
+static void count_siblings(struct kn_sched_cycle *c, struct spread *st)
 {
     const struct kn_sched_owner *o = kn_map_get(&c->sched->owners, c->pod->owner);
     for (size_t i = 0; o && i < o->pods.len; i++) {
-        const struct kn_sched_pod *other = o->pods.ptr[i];
-        if (!other->node->obj || other->obj->deleting || !kn_sched_has_label(other->node, k->key))
+        struct kn_sched_node *n = o->pods.ptr[i]->node;
+        if (!n->obj || o->pods.ptr[i]->obj->deleting)
             continue;
-        struct domain *d = domain_of(c, k, other->node, true);
-        if (d)
-            d->pods++;
+        if (n->sibling_stamp != c->sched->attempt) {
+            n->sibling_stamp = c->sched->attempt;
+            n->siblings = 0;
+        }
+        n->siblings++;
+        st->by_zone[n->zone]++;
     }
 }
 
@@ -102,31 +109,28 @@ static void done(void *arg)
         kn_map_done(&st->all[i].domains);
 }
 
-static void add_default(struct spread *st, const char *key, int64_t max_skew, double weight)
+static enum kn_sched_prepare prepare_defaults(struct kn_sched_cycle *c, struct spread *st)
 {
-    struct constraint *k = &st->all[st->len++];
-    k->key = kn_sv_c(key);
-    k->max_skew = max_skew;
-    k->weight = weight;
-    kn_map_init(&k->domains);
+    st->defaults = true;
+    st->by_zone = kn_arena_calloc(c->arena, c->sched->zones_len + 1, sizeof *st->by_zone);
+    if (!st->by_zone)
+        return KN_SCHED_SKIP;
+    st->host_weight = log((double)c->sched->known.len + 2);
+    st->zone_weight = log((double)c->sched->zones_len + 2);
+    count_siblings(c, st);
+    return KN_SCHED_GO;
 }
 
 enum kn_sched_prepare kn_sched_spread_prepare(struct kn_sched_cycle *c, void **state)
 {
     struct kn_sched_pod *p = c->pod;
-    size_t nodes = c->sched->known.len;
-    bool defaults = p->spread.len == 0;
-    if (defaults && (p->owner.len == 0 || nodes < 2))
+    if (p->spread.len == 0 && (p->owner.len == 0 || c->sched->known.len < 2))
         return KN_SCHED_SKIP;
     struct spread *st = KN_ARENA_NEW(c->arena, struct spread);
-    st->defaults = defaults;
-    st->all = kn_arena_calloc(c->arena, defaults ? 2 : p->spread.len, sizeof *st->all);
-    if (defaults) {
-        add_default(st, "kubernetes.io/hostname", 3, log((double)nodes + 2));
-        add_default(st, "topology.kubernetes.io/zone", 5, log(3 + 2));
-        for (size_t i = 0; i < st->len; i++)
-            count_siblings(c, &st->all[i]);
-    }
+    *state = st;
+    if (p->spread.len == 0)
+        return prepare_defaults(c, st);
+    st->all = kn_arena_calloc(c->arena, p->spread.len, sizeof *st->all);
     for (size_t i = 0; i < p->spread.len; i++) {
         struct constraint *k = &st->all[st->len++];
         k->term = &p->spread.ptr[i];
@@ -138,14 +142,13 @@ enum kn_sched_prepare kn_sched_spread_prepare(struct kn_sched_cycle *c, void **s
         k->weight = log((double)k->domains.len + 2);
     }
     c->end[c->end_len++] = (struct kn_sched_end){done, st};
-    *state = st;
     return KN_SCHED_GO;
 }
 
 bool kn_sched_spread_filter(struct kn_sched_cycle *c, void *state, struct kn_sched_node *n)
 {
     struct spread *st = state;
-    for (size_t i = 0; !st->defaults && i < st->len; i++) {
+    for (size_t i = 0; i < st->len; i++) {
         struct constraint *k = &st->all[i];
         if (!k->term->hard)
             continue;
@@ -166,15 +169,20 @@ int64_t kn_sched_spread_score(struct kn_sched_cycle *c, void *state, struct kn_s
 {
     struct spread *st = state;
     double sum = 0;
+    if (st->defaults) {
+        if (n->has_hostname && n->sibling_stamp == c->sched->attempt)
+            sum += (double)n->siblings * st->host_weight;
+        if (n->has_hostname)
+            sum += HOST_SKEW - 1;
+        if (n->zone)
+            sum += (double)st->by_zone[n->zone] * st->zone_weight + ZONE_SKEW - 1;
+    }
     for (size_t i = 0; i < st->len; i++) {
         struct constraint *k = &st->all[i];
-        if (k->term && k->term->hard)
+        if (k->term->hard)
             continue;
-        if (!kn_sched_has_label(n, k->key)) {
-            if (!st->defaults)
-                return -1; // has no place in the topology
-            continue;
-        }
+        if (!kn_sched_has_label(n, k->key))
+            return -1; // has no place in the topology
         const struct domain *d = domain_of(c, k, n, false);
         sum += (double)(d ? d->pods : 0) * k->weight + (double)(k->max_skew - 1);
     }
