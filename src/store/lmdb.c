@@ -8,6 +8,7 @@
 #include <lmdb.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base/file.h"
 #include "store/history.h"
@@ -18,6 +19,7 @@
 #define READERS 512
 #define COMPACT_CHUNK 2000
 #define ENTRY_MAX ((size_t)32 << 20)
+#define ROOM_MIN ((size_t)1 << 20) // with less, a failed write is for want of room
 #define UNDO_MAX ((size_t)1 << 30)
 
 struct lmdb_store {
@@ -156,6 +158,16 @@ static int put_number(MDB_txn *txn, MDB_dbi dbi, const char *name, int64_t n)
     return mdb_put(txn, dbi, &key, &data, 0);
 }
 
+// LMDB calls it EIO when the disk took a part of what was written.
+static int tell_full_disk(const struct lmdb_store *s, int err)
+{
+    mdb_filehandle_t fd;
+    struct statvfs fs;
+    bool full = err == EIO && mdb_env_get_fd(s->env, &fd) == 0 && fstatvfs(fd, &fs) == 0 &&
+                (uint64_t)fs.f_bavail * fs.f_frsize < ROOM_MIN;
+    return full ? ENOSPC : err;
+}
+
 static void apply(struct kn_store *base, struct kn_store_batch *b)
 {
     struct lmdb_store *s = (struct lmdb_store *)base;
@@ -176,6 +188,7 @@ static void apply(struct kn_store *base, struct kn_store_batch *b)
         s->now = t.rev;
         return;
     }
+    err = tell_full_disk(s, err);
     for (size_t i = 0; i < b->len; i++) { // nothing of the batch happened
         b->events[i] = (struct kn_store_event){0};
         b->writes[i]->rev = 0;

@@ -76,4 +76,27 @@ KTEST(a_full_disk_fails_writes_and_nothing_else)
     rmdir(folder);
 }
 
-KTEST_MAIN(KTEST_CASE(a_full_disk_fails_writes_and_nothing_else))
+// A value of many pages, of which the disk takes the first: LMDB calls that an I/O error.
+KTEST(a_write_for_which_there_is_half_the_room_says_that_the_disk_is_full)
+{
+    static char value[600000];
+    snprintf(folder, sizeof folder, "/tmp/knarr-full-XXXXXX");
+    if (!small_disk()) {
+        rmdir(folder);
+        skip();
+    }
+    struct kn_store *s;
+    ktest_ok(kn_store_lmdb_open(folder, &s));
+    memset(value, 'x', sizeof value);
+    struct kn_write w = {
+        .change = KN_CHANGE_PUT, .key = KN_SV("big"), .value = kn_sv(value, sizeof value)};
+    ktest_fails(kn_store_write(s, &w), NO_SPACE, "the disk of the database is full");
+    ktest_eq_int(keys(s), 0);
+    ktest_ok(put(s, 0));
+    kn_store_close(s);
+    umount(folder);
+    rmdir(folder);
+}
+
+KTEST_MAIN(KTEST_CASE(a_full_disk_fails_writes_and_nothing_else),
+           KTEST_CASE(a_write_for_which_there_is_half_the_room_says_that_the_disk_is_full))
