@@ -88,11 +88,22 @@ static struct kn_sv take_word(struct lexer *l)
     return word;
 }
 
+// The next word, or the next run of operator signs, as upstream's lexer cuts them.
+static struct kn_sv next_token(struct kn_sv rest)
+{
+    struct lexer l = {rest};
+    struct kn_sv word = take_word(&l);
+    size_t n = 0;
+    while (n < l.rest.len && strchr("=!<>", l.rest.ptr[n]))
+        n++;
+    return word.len ? kn_sv_first(word, 20) : kn_sv_first(l.rest, n ? n : 1);
+}
+
 static struct kn_status unable(struct kn_sv text, const char *what, struct kn_sv found)
 {
     return kn_error(KN_BAD_REQUEST,
                     "unable to parse requirement: found '%.*s', expected: %s (in selector \"%.*s\")",
-                    KN_SV_ARG(kn_sv_first(found, 20)), what, KN_SV_ARG(text));
+                    KN_SV_ARG(next_token(found)), what, KN_SV_ARG(text));
 }
 
 #define VALUES_MAX 1000
