@@ -52,7 +52,12 @@ static struct kn_status api_get(void *arg, enum kn_node_kind kind, struct kn_sv 
                                 const struct kn_obj **ret)
 {
     struct kn_agent *a = arg;
-    return kn_client_get(a->c.client, kind == KN_NODE_SECRET ? a->r_secrets : a->r_maps, ns, name, ret);
+    bool secret = kind == KN_NODE_SECRET;
+    struct kn_status s = kn_client_get(a->c.client, secret ? a->r_secrets : a->r_maps, ns, name, ret);
+    if (s.code != KN_NOT_FOUND)
+        return s;
+    kn_status_done(&s); // in a kubelet's words, which name the kind
+    return kn_error(KN_NOT_FOUND, "%s \"%.*s\" not found", secret ? "secret" : "configmap", KN_SV_ARG(name));
 }
 
 static struct kn_status api_token(void *arg, const struct kn_obj *pod, struct kn_sv audience, int64_t seconds,
