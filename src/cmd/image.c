@@ -101,7 +101,7 @@ int kn_verb_image(int argc, char **argv)
         return help ? 0 : 2;
     }
     if (geteuid() != 0)
-        return kn_say_failed(kn_error(KN_FORBIDDEN, "this needs root"), "image");
+        return kn_say_failed(kn_error(KN_FORBIDDEN, "this needs root: try `sudo knarr image`"), "image");
     struct kn_site *site = KN_NEW(struct kn_site);
     struct kn_arena *a = kn_arena_new(0, 256u << 20);
     struct kn_images *images = NULL;
@@ -117,6 +117,8 @@ int kn_verb_image(int argc, char **argv)
         st = import_one(images, argc - 1, argv + 1, name, a);
     else if (strcmp(argv[0], "build") == 0)
         st = build_one(images, site, argc - 1, argv + 1, name, a);
+    else if (strcmp(argv[0], "list") == 0 && argc > 1)
+        st = kn_error(KN_BAD_REQUEST, "\"%s\" is not understood: list takes no name", argv[1]);
     else if (strcmp(argv[0], "list") == 0)
         st = list_all(images, a);
     else if (strcmp(argv[0], "remove") == 0)

@@ -1,7 +1,6 @@
 // `knarr down`, `knarr reset`.
 #include "cmd/lifecycle.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -50,21 +49,6 @@ void kn_lifecycle_kubeconfig_path(const char *given, char out[KN_SITE_PATH])
         snprintf(out, KN_SITE_PATH, "%.*s", KN_SV_ARG(first));
     else
         snprintf(out, KN_SITE_PATH, "%s/.kube/config", home && home[0] ? home : "/root");
-}
-
-struct kn_status kn_lifecycle_set_services(struct kn_site *s, const char *cidr)
-{
-    struct in_addr a;
-    struct kn_sv bits = kn_sv_c(cidr), head = kn_sv_cut(&bits, '/');
-    char base[48];
-    snprintf(base, sizeof base, "%.*s", KN_SV_ARG(head));
-    if (strlen(cidr) >= sizeof s->service_cidr || !bits.ptr || inet_pton(AF_INET, base, &a) != 1)
-        return kn_error(KN_BAD_REQUEST, "--service-cidr %s is no range of addresses such as 10.96.0.0/16",
-                        cidr);
-    snprintf(s->service_cidr, sizeof s->service_cidr, "%s", cidr);
-    a.s_addr = htonl(ntohl(a.s_addr) + 10);
-    inet_ntop(AF_INET, &a, s->cluster_dns, sizeof s->cluster_dns);
-    return KN_STATUS_OK;
 }
 
 // Waits for a process that is not our child.
@@ -125,7 +109,7 @@ struct kn_status kn_lifecycle_stop(const struct kn_site *s)
     return KN_STATUS_OK;
 }
 
-static int need_root(const char *verb)
+int kn_lifecycle_need_root(const char *verb)
 {
     if (geteuid() == 0)
         return 0;
@@ -150,13 +134,16 @@ int kn_verb_down(int argc, char **argv)
         kn_options_help(stdout, &text, options, 1);
         return 0;
     }
-    if (need_root("down"))
+    if (kn_lifecycle_need_root("down"))
         return 1;
     struct kn_site *s = KN_NEW(struct kn_site);
     st = kn_site_load(s, data);
     if (st.code == KN_NOT_FOUND) {
         kn_status_done(&st);
         printf("There is no cluster on this machine.\n");
+    } else if (kn_ok(st) && !kn_site_process(s, "supervisor") && !kn_site_process(s, "server") &&
+               !kn_site_process(s, "agent")) {
+        printf("knarr does not run on this machine.\n");
     } else if (kn_ok(st)) {
         kn_say_begin("stopping knarr");
         st = kn_lifecycle_stop(s);
@@ -251,7 +238,7 @@ int kn_verb_reset(int argc, char **argv)
         kn_options_help(stdout, &text, options, KN_ARRAY_LEN(options));
         return 0;
     }
-    if (need_root("reset"))
+    if (kn_lifecycle_need_root("reset"))
         return 1;
     struct kn_site *s = KN_NEW(struct kn_site);
     st = kn_site_load(s, data);

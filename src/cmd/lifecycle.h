@@ -10,7 +10,7 @@ struct kn_status kn_lifecycle_admin_pem(const struct kn_site *s, struct kn_buf *
                                         struct kn_buf *cert, struct kn_buf *key);
 // given, or $KUBECONFIG (its first file), or ~/.kube/config.
 void kn_lifecycle_kubeconfig_path(const char *given, char out[KN_SITE_PATH]);
-// The range of service addresses, and the cluster DNS address in it (its tenth).
-struct kn_status kn_lifecycle_set_services(struct kn_site *s, const char *cidr);
 // Ends the supervisor and with it the two others; returns when they are gone.
 struct kn_status kn_lifecycle_stop(const struct kn_site *s);
+// 0 for root; else a sentence on standard error, and the exit code.
+int kn_lifecycle_need_root(const char *verb);

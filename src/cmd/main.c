@@ -33,6 +33,12 @@ static void help(FILE *out)
                  "  knarr reset --yes\n");
 }
 
+static int no_verb(const char *name)
+{
+    fprintf(stderr, "knarr: there is no verb \"%s\"; `knarr help` lists them\n", name);
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
@@ -42,6 +48,7 @@ int main(int argc, char **argv)
             for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
                 if (strcmp(argv[2], verbs[i].name) == 0)
                     return verbs[i].run(1, args);
+            return no_verb(argv[2]);
         }
         help(argc < 2 ? stderr : stdout);
         return argc < 2 ? 2 : 0;
@@ -49,6 +56,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (strcmp(argv[1], verbs[i].name) == 0)
             return verbs[i].run(argc - 2, argv + 2);
-    fprintf(stderr, "knarr: there is no verb \"%s\"; `knarr help` lists them\n", argv[1]);
-    return 2;
+    if (strcmp(argv[1], "--version") == 0)
+        return kn_verb_version(0, argv + 2);
+    return no_verb(argv[1]);
 }

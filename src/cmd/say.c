@@ -5,10 +5,15 @@
 #include "base/clock.h"
 
 static int64_t begun;
+static bool line_open; // a line of progress waits for its end
 
 int kn_say_failed(struct kn_status s, const char *format, ...)
 {
     va_list args;
+    if (line_open)
+        printf("\n");
+    line_open = false;
+    fflush(stdout);
     va_start(args, format);
     fprintf(stderr, "knarr: ");
     vfprintf(stderr, format, args);
@@ -28,11 +33,13 @@ void kn_say_begin(const char *format, ...)
     va_end(args);
     printf(" ...");
     fflush(stdout);
+    line_open = true;
     begun = kn_mono();
 }
 
 void kn_say_done(void)
 {
+    line_open = false;
     double s = (double)(kn_mono() - begun) / (double)KN_SECOND;
     if (isatty(STDOUT_FILENO))
         printf(" \033[32mdone\033[0m (%.2f s)\n", s);

@@ -237,6 +237,8 @@ int kn_verb_status(int argc, char **argv)
         kn_options_help(stdout, &text, options, 2);
         return 0;
     }
+    if (kn_lifecycle_need_root("status"))
+        return 1;
     struct kn_site *s = KN_NEW(struct kn_site);
     st = kn_site_load(s, data);
     int code;
@@ -271,6 +273,8 @@ int kn_verb_kubeconfig(int argc, char **argv)
         kn_options_help(stdout, &text, options, 1);
         return 0;
     }
+    if (kn_lifecycle_need_root("kubeconfig"))
+        return 1;
     struct kn_site *s = KN_NEW(struct kn_site);
     struct kn_buf ca = KN_BUF(64u << 10), cert = KN_BUF(64u << 10), key = KN_BUF(64u << 10);
     struct kn_buf out = KN_BUF(1u << 20);

@@ -7,6 +7,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -14,6 +15,7 @@
 #include "base/process.h"
 #include "cluster/kubeconfig.h"
 #include "cmd/admin.h"
+#include "cmd/choices.h"
 #include "cmd/lifecycle.h"
 #include "cmd/options.h"
 #include "cmd/say.h"
@@ -163,8 +165,6 @@ static struct kn_status follow(const struct kn_site *s, int fd, int64_t deadline
         kn_buf_clear(&line);
     }
     kn_buf_done(&line);
-    if (!kn_ok(st))
-        printf("\n");
     return st;
 }
 
@@ -203,10 +203,19 @@ static struct kn_status prepare(struct kn_site *s, bool fresh)
     return KN_STATUS_OK;
 }
 
-static struct kn_status bring_up(struct kn_site *s, bool fresh)
+// Mounts are made private below it; in a plain chroot it is a folder like any other.
+static struct kn_status check_root(void)
 {
-    KN_TRY(prepare(s, fresh));
-    int64_t deadline = kn_mono() + START_PATIENCE;
+    struct statx x;
+    if (statx(AT_FDCWD, "/", 0, 0, &x) == 0 && x.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT &&
+        !(x.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+        return kn_error(KN_NOT_SUPPORTED, "the root folder of this system is no mount point, as in a plain chroot, and "
+                                        "containers need one: before `chroot DIR`, run `mount --bind DIR DIR`");
+    return KN_STATUS_OK;
+}
+
+static struct kn_status start_and_wait(struct kn_site *s, int64_t deadline)
+{
     if (kn_file_exists("/run/systemd/system")) {
         kn_say_begin("starting knarr.service");
         KN_TRY(start_by_systemd(s));
@@ -226,17 +235,27 @@ static struct kn_status bring_up(struct kn_site *s, bool fresh)
     return kn_wrap(st, "wait for the node to be ready");
 }
 
+// What does not come up is stopped again: nothing is left that tries for ever.
+static struct kn_status bring_up(struct kn_site *s, bool fresh)
+{
+    KN_TRY(check_root());
+    KN_TRY(prepare(s, fresh));
+    struct kn_status st = start_and_wait(s, kn_mono() + START_PATIENCE);
+    if (!kn_ok(st))
+        KN_IGNORE(kn_lifecycle_stop(s));
+    return st;
+}
+
 int kn_verb_up(int argc, char **argv)
 {
     const char *data = KN_SITE_DATA, *run = KN_SITE_RUN, *kubeconfig = NULL;
-    const char *node = NULL, *pod_cidr = NULL, *service_cidr = NULL;
-    int64_t port = 0;
+    struct kn_choices choices = {.port = KN_CHOICE_NONE};
     bool help;
     const struct kn_option options[] = {
-        {"port", 0, KN_OPTION_NUMBER, &port, "PORT", "of the API server (default 6443)"},
-        {"node-name", 0, KN_OPTION_TEXT, &node, "NAME", "of this node (default: the host name)"},
-        {"pod-cidr", 0, KN_OPTION_TEXT, &pod_cidr, "CIDR", "addresses of pods (default 10.244.0.0/24)"},
-        {"service-cidr", 0, KN_OPTION_TEXT, &service_cidr, "CIDR",
+        {"port", 0, KN_OPTION_NUMBER, &choices.port, "PORT", "of the API server (default 6443)"},
+        {"node-name", 0, KN_OPTION_TEXT, &choices.node_name, "NAME", "of this node (default: the host name)"},
+        {"pod-cidr", 0, KN_OPTION_TEXT, &choices.pod_cidr, "CIDR", "addresses of pods (default 10.244.0.0/24)"},
+        {"service-cidr", 0, KN_OPTION_TEXT, &choices.service_cidr, "CIDR",
          "addresses of services (default 10.96.0.0/16)"},
         {"kubeconfig", 0, KN_OPTION_TEXT, &kubeconfig, "FILE",
          "where the context goes (default $KUBECONFIG or ~/.kube/config)"},
@@ -262,18 +281,11 @@ int kn_verb_up(int argc, char **argv)
         kn_status_done(&st);
         st = kn_site_init(s, data, run);
     }
-    bool choose = node || pod_cidr || service_cidr || port;
-    if (kn_ok(st) && !fresh && choose)
+    if (kn_ok(st) && !fresh && kn_choices_any(&choices))
         st = kn_error(KN_CONFLICT, "there is a cluster already; these flags can be given only when it is "
                                    "made (`knarr reset` takes it away)");
-    if (port)
-        s->port = port;
-    if (node)
-        snprintf(s->node_name, sizeof s->node_name, "%s", node);
-    if (pod_cidr)
-        snprintf(s->pod_cidr, sizeof s->pod_cidr, "%s", pod_cidr);
-    if (service_cidr)
-        kn_status_done(&st), st = kn_lifecycle_set_services(s, service_cidr);
+    if (kn_ok(st) && fresh)
+        st = kn_choices_apply(&choices, s);
     char file[KN_SITE_PATH];
     kn_lifecycle_kubeconfig_path(kubeconfig, file);
     if (kn_ok(st) && kn_site_process(s, "supervisor")) {
@@ -286,11 +298,12 @@ int kn_verb_up(int argc, char **argv)
         printf("%s\n", fresh ? "Making a cluster on this machine" : "Starting the cluster");
         int64_t begun = kn_mono();
         st = bring_up(s, fresh);
-        if (kn_ok(st))
-            st = kn_wrap(add_context(s, file), "write %s", file);
-        if (kn_ok(st))
-            printf("The cluster is up (%.2f s). kubectl uses it by the context `knarr`.\n",
-                   (double)(kn_mono() - begun) / (double)KN_SECOND);
+        double took = (double)(kn_mono() - begun) / (double)KN_SECOND;
+        if (kn_ok(st)) {
+            printf("The cluster is up (%.2f s).", took);
+            st = kn_wrap(add_context(s, file), "it has no context for kubectl yet: write %s", file);
+            printf("%s\n", kn_ok(st) ? " kubectl uses it by the context `knarr`." : "");
+        }
     }
     free(s);
     return kn_ok(st) ? 0 : kn_say_failed(st, "up");

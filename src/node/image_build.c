@@ -305,6 +305,11 @@ static struct kn_status run_recipe(struct build *b, struct kn_sv *ret_manifest)
     struct kn_buf text = KN_BUF(RECIPE_MAX + 4097);
     snprintf(path, sizeof path, "%s/recipe", b->o->folder);
     struct kn_status s = kn_file_read(path, RECIPE_MAX, &text);
+    if (s.code == KN_NOT_FOUND) {
+        kn_status_done(&s);
+        s = kn_error(KN_NOT_FOUND, "there is no file %s: a recipe says of what an image is built, as "
+                                   "those in the folder images/ of knarr's source do", path);
+    }
     struct kn_sv rest = kn_arena_dup(b->a, kn_buf_sv(&text));
     kn_buf_done(&text);
     while (kn_ok(s) && rest.len) {
