@@ -98,7 +98,7 @@ static struct kn_status load(struct kn_arena *a, const char *path, struct kn_jso
 }
 
 // Who the file belongs to: as it is, or for a new one as the folder around it, whose owner is the
-// person whose kubeconfig this is even where root writes it. Nobody else may read it: it holds keys.
+// person whose kubeconfig this is even where root writes it. The world may not read it: it holds keys.
 static void owner_of(const char *path, struct stat *st)
 {
     char folder[PATH_MAX];
@@ -119,7 +119,7 @@ static struct kn_status write_as_owner(const char *path, struct kn_sv text)
     if (realpath(path, real))
         path = real;
     owner_of(path, &st);
-    KN_TRY(kn_file_write(path, text, st.st_mode & 0700, true));
+    KN_TRY(kn_file_write(path, text, st.st_mode & 0770, true));
     if (geteuid() == 0 && chown(path, st.st_uid, st.st_gid) < 0)
         return kn_error_errno(errno, "give %s back to its owner", path);
     return KN_STATUS_OK;

@@ -5,10 +5,13 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/crypto.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/thread.h"
 #include "base/vec.h"
 #include "codec/inflate.h"
@@ -26,6 +29,27 @@ static struct kn_status index_path(const struct kn_images *s, char out[PATH_MAX]
 {
     if (snprintf(out, PATH_MAX, "%s/index.json", s->dir) >= PATH_MAX)
         return kn_error(KN_INVALID, "the folder %s has a name that is too long", s->dir);
+    return KN_STATUS_OK;
+}
+
+// KN_CONFLICT with LOCK_NB: somebody has it. Closing the descriptor gives it back.
+static struct kn_status lock_file(const struct kn_images *s, const char *name, int how, int *ret_fd)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/%s", s->dir, name) >= PATH_MAX)
+        return kn_error(KN_INVALID, "the folder %s has a name that is too long", s->dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), n;
+    if (fd < 0)
+        return kn_error_errno(errno, "open %s", path);
+    while ((n = flock(fd, how)) < 0 && errno == EINTR)
+        ;
+    if (n < 0) {
+        int err = errno;
+        close(fd);
+        return err == EWOULDBLOCK ? kn_error(KN_CONFLICT, "%s is locked by another process", path)
+                                  : kn_error_errno(err, "lock %s", path);
+    }
+    *ret_fd = fd;
     return KN_STATUS_OK;
 }
 
@@ -54,11 +78,19 @@ static void add_name(struct kn_images *s, struct kn_sv name, struct kn_sv digest
     s->names.ptr[at] = n;
 }
 
+// Reads the index file unless it is the one that was read last: another process may have changed it.
+// Called with the lock held.
 static struct kn_status read_index(struct kn_images *s)
 {
     char path[PATH_MAX];
+    struct stat now;
     KN_TRY(index_path(s, path));
-    if (!kn_file_exists(path))
+    if (stat(path, &now) < 0) {
+        forget_names(s);
+        return errno == ENOENT ? KN_STATUS_OK : kn_error_errno(errno, "open %s", path);
+    }
+    if (now.st_ino == s->seen.st_ino && now.st_size == s->seen.st_size &&
+        now.st_mtim.tv_sec == s->seen.st_mtim.tv_sec && now.st_mtim.tv_nsec == s->seen.st_mtim.tv_nsec)
         return KN_STATUS_OK;
     struct kn_buf text = KN_BUF(INDEX_MAX);
     KN_CLEANUP(kn_arena_cleanup) struct kn_arena *a = kn_arena_new(0, 64u << 20);
@@ -66,6 +98,10 @@ static struct kn_status read_index(struct kn_images *s)
     struct kn_status st = kn_file_read(path, INDEX_MAX, &text);
     if (kn_ok(st))
         st = kn_wrap(kn_json_parse(a, kn_buf_sv(&text), NULL, &root), "%s", path);
+    if (kn_ok(st)) {
+        forget_names(s);
+        s->seen = now;
+    }
     const struct kn_json *m;
     KN_JSON_EACH(m, kn_json_get(root, KN_K_manifests)) {
         const struct kn_json *notes = kn_json_get(m, KN_K_annotations);
@@ -102,7 +138,34 @@ static struct kn_status write_index(struct kn_images *s)
     return st;
 }
 
+// Several processes have the store open: the agent, and `knarr image`. A file lock makes reading the
+// index, changing it and writing it one step; taken inside `lock`, since it is the process' own.
+static struct kn_status begin_change(struct kn_images *s, int *ret_fd)
+{
+    KN_TRY(lock_file(s, "lock", LOCK_EX, ret_fd));
+    return read_index(s);
+}
+
 // -- life ------------------------------------------------------------------------------------
+
+// What is in tmp/ belongs to a process that is gone, if nobody else has the store open.
+static struct kn_status clear_tmp(struct kn_images *s)
+{
+    char path[PATH_MAX];
+    struct kn_status st = lock_file(s, "open.lock", LOCK_EX | LOCK_NB, &s->open_fd);
+    if (st.code == KN_CONFLICT) {
+        kn_status_done(&st);
+        return lock_file(s, "open.lock", LOCK_SH, &s->open_fd);
+    }
+    KN_TRY(st);
+    snprintf(path, sizeof path, "%s/tmp", s->dir);
+    st = kn_dir_remove(path);
+    if (kn_ok(st))
+        st = kn_dir_make(path, 0711);
+    if (flock(s->open_fd, LOCK_SH) < 0 && kn_ok(st))
+        st = kn_error_errno(errno, "lock the images in %s", s->dir);
+    return st;
+}
 
 struct kn_status kn_images_open(const char *dir, struct kn_images **ret)
 {
@@ -112,12 +175,15 @@ struct kn_status kn_images_open(const char *dir, struct kn_images **ret)
     s->dir = kn_sv_dup(kn_sv_c(dir));
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->unpack_lock, NULL);
-    snprintf(path, sizeof path, "%s/tmp", dir);
-    struct kn_status st = kn_dir_remove(path);
+    pthread_mutex_init(&s->hold_lock, NULL);
+    s->open_fd = s->hold_fd = -1;
+    struct kn_status st = KN_STATUS_OK;
     for (size_t i = 0; i < KN_ARRAY_LEN(folders) && kn_ok(st); i++) {
         snprintf(path, sizeof path, "%s/%s", dir, folders[i]);
         st = kn_dir_make(path, 0711);
     }
+    if (kn_ok(st))
+        st = clear_tmp(s);
     snprintf(path, sizeof path, "%s/oci-layout", dir);
     if (kn_ok(st) && !kn_file_exists(path))
         st = kn_file_write(path, KN_SV("{\"imageLayoutVersion\":\"1.0.0\"}"), 0644, false);
@@ -137,8 +203,13 @@ void kn_images_close(struct kn_images *s)
         return;
     forget_names(s);
     KN_VEC_DONE(&s->names);
+    if (s->open_fd >= 0)
+        close(s->open_fd);
+    if (s->hold_fd >= 0)
+        close(s->hold_fd);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->unpack_lock);
+    pthread_mutex_destroy(&s->hold_lock);
     free(s->dir);
     free(s);
 }
@@ -148,16 +219,21 @@ const char *kn_images_dir(const struct kn_images *s)
     return s->dir;
 }
 
+// The first hold of this process is also seen by the others.
 void kn_images_hold(struct kn_images *s)
 {
-    KN_LOCKED(&s->lock)
-        s->holds++;
+    KN_LOCKED(&s->hold_lock)
+        if (s->holds++ == 0)
+            kn_log_status(KN_LOG_WARN, lock_file(s, "hold.lock", LOCK_SH, &s->hold_fd), "hold the images");
 }
 
 void kn_images_unhold(struct kn_images *s)
 {
-    KN_LOCKED(&s->lock)
-        s->holds--;
+    KN_LOCKED(&s->hold_lock)
+        if (--s->holds == 0 && s->hold_fd >= 0) {
+            close(s->hold_fd);
+            s->hold_fd = -1;
+        }
 }
 
 // -- reading ---------------------------------------------------------------------------------
@@ -209,13 +285,15 @@ struct kn_status kn_image_decode(struct kn_images *s, struct kn_sv digest, struc
 static bool find_name(struct kn_images *s, struct kn_sv name, struct image_name *ret)
 {
     bool found = false;
-    KN_LOCKED(&s->lock)
+    KN_LOCKED(&s->lock) {
+        kn_log_status(KN_LOG_WARN, read_index(s), "read the image index");
         for (size_t i = 0; i < s->names.len && !found; i++)
             if (kn_sv_is(name, s->names.ptr[i].name)) {
                 *ret = s->names.ptr[i];
                 ret->name = NULL;
                 found = true;
             }
+    }
     return found;
 }
 
@@ -239,6 +317,7 @@ struct kn_status kn_images_list(struct kn_images *s, struct kn_arena *a, struct 
     struct kn_image *list = NULL;
     size_t len = 0;
     KN_LOCKED(&s->lock) {
+        kn_log_status(KN_LOG_WARN, read_index(s), "read the image index");
         list = kn_arena_calloc(a, s->names.len + 1, sizeof *list);
         for (size_t i = 0; list && i < s->names.len; i++) {
             list[len].name = kn_arena_dup(a, kn_sv_c(s->names.ptr[i].name));
@@ -277,8 +356,12 @@ struct kn_status kn_images_name(struct kn_images *s, struct kn_sv name, struct k
     int64_t size = stat(path, &st) == 0 ? st.st_size : 0;
     struct kn_status result = KN_STATUS_OK;
     KN_LOCKED(&s->lock) {
-        add_name(s, ref.name, digest, size, local);
-        result = write_index(s);
+        KN_CLEANUP(kn_cleanup_fd) int fd = -1;
+        result = begin_change(s, &fd);
+        if (kn_ok(result)) {
+            add_name(s, ref.name, digest, size, local);
+            result = write_index(s);
+        }
     }
     return result;
 }
@@ -290,8 +373,10 @@ struct kn_status kn_images_remove(struct kn_images *s, struct kn_sv name)
     KN_TRY(kn_image_ref_parse(name, a, &ref));
     bool found = false;
     struct kn_status result = KN_STATUS_OK;
-    KN_LOCKED(&s->lock)
-        for (size_t i = 0; i < s->names.len && !found; i++)
+    KN_LOCKED(&s->lock) {
+        KN_CLEANUP(kn_cleanup_fd) int fd = -1;
+        result = begin_change(s, &fd);
+        for (size_t i = 0; kn_ok(result) && i < s->names.len && !found; i++)
             if (kn_sv_is(ref.name, s->names.ptr[i].name)) {
                 found = true;
                 free(s->names.ptr[i].name);
@@ -300,7 +385,8 @@ struct kn_status kn_images_remove(struct kn_images *s, struct kn_sv name)
                         (s->names.len - i) * sizeof *s->names.ptr);
                 result = write_index(s);
             }
-    if (!found)
+    }
+    if (kn_ok(result) && !found)
         return kn_error(KN_NOT_FOUND, "there is no image %.*s on this machine", KN_SV_ARG(ref.name));
     return result;
 }
@@ -378,7 +464,7 @@ static struct kn_status unpack_layer(struct kn_images *s, const struct kn_image_
     layer_dir(s, l->diff_id, final, sizeof final);
     if (kn_file_exists(final))
         return KN_STATUS_OK;
-    snprintf(tmp, sizeof tmp, "%s/tmp/%.*s", s->dir, 32, l->diff_id.ptr + 7);
+    snprintf(tmp, sizeof tmp, "%s/tmp/%.*s.%d", s->dir, 32, l->diff_id.ptr + 7, (int)getpid());
     KN_TRY(kn_dir_remove(tmp));
     KN_TRY(kn_dir_make(tmp, 0755));
     struct kn_status st = unpack_blob(s, l, tmp);
@@ -462,32 +548,33 @@ struct kn_status kn_images_collect(struct kn_images *s,
                                    int64_t *ret_freed)
 {
     KN_CLEANUP(kn_arena_cleanup) struct kn_arena *a = kn_arena_new(0, 256u << 20);
+    KN_CLEANUP(kn_cleanup_fd) int fd = -1;
     struct kn_map blobs, layers;
     struct kn_image *list;
     size_t len;
     int64_t freed = 0;
-    struct kn_status st = kn_images_list(s, a, &list, &len);
-    if (!kn_ok(st))
-        return st;
+    // From here on nothing comes in, in any process, until this is done.
+    struct kn_status st = lock_file(s, "hold.lock", LOCK_EX | LOCK_NB, &fd);
+    if (st.code == KN_CONFLICT) {
+        kn_status_done(&st);
+        return kn_error(KN_CONFLICT, "an image is coming in: collect later");
+    }
+    KN_TRY(st);
+    KN_TRY(kn_images_list(s, a, &list, &len));
     kn_map_init(&blobs);
     kn_map_init(&layers);
     for (size_t i = 0; i < len; i++)
         keep_image(&blobs, &layers, &list[i]);
-    bool held = false;
     // Containers stand on images whose names may be gone: their manifests are still there.
-    KN_TRY(kn_images_each_manifest(s, a, in_use, arg, &blobs, &layers, keep_image));
-    pthread_mutex_lock(&s->unpack_lock);
-    KN_LOCKED(&s->lock) {
-        held = s->holds > 0;
-        if (!held) {
+    st = kn_images_each_manifest(s, a, in_use, arg, &blobs, &layers, keep_image);
+    if (kn_ok(st))
+        KN_LOCKED(&s->unpack_lock) {
             freed = sweep(s, "blobs/sha256", &blobs, NULL, NULL);
             sweep(s, "layers", &layers, NULL, NULL);
         }
-    }
-    pthread_mutex_unlock(&s->unpack_lock);
     kn_map_done(&blobs);
     kn_map_done(&layers);
     if (ret_freed)
         *ret_freed = freed;
-    return held ? kn_error(KN_CONFLICT, "an image is coming in: collect later") : KN_STATUS_OK;
+    return st;
 }

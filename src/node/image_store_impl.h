@@ -1,6 +1,7 @@
 // The inside of the image store, shared by image_store.c, image_blob.c and image_archive.c.
 #pragma once
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include "base/map.h"
 #include "base/vec.h"
@@ -23,9 +24,12 @@ struct image_name {
 
 struct kn_images {
     char *dir;
-    pthread_mutex_t lock; // names, holds, and the index file
-    KN_VEC(struct image_name) names; // in order
-    int holds;
+    pthread_mutex_t lock; // names, seen
+    KN_VEC(struct image_name) names; // in order, as the index file had them when it was `seen`
+    struct stat seen;
+    int open_fd; // a lock that tells other processes: the store is open
+    pthread_mutex_t hold_lock; // holds, hold_fd
+    int holds, hold_fd; // a lock that tells other processes: blobs come in
     pthread_mutex_t unpack_lock; // layers/; taken before lock
 };
 
