@@ -103,36 +103,104 @@ struct kn_status kn_dir_make(const char *path, mode_t mode)
     }
 }
 
-static struct kn_status remove_at(int at, const char *name, dev_t dev, const char *path)
+// -- removing a tree ---------------------------------------------------------------------------
+//
+// Trees may be as deep as somebody wanted them, so neither the stack nor the descriptors may grow
+// with them: what lies deeper than DEPTH_MAX is moved up into the top folder and removed from there.
+
+#define DEPTH_MAX 32
+
+struct removal {
+    const char *path; // for messages
+    int top;
+    dev_t dev;
+    unsigned serial, moved;
+};
+
+static struct kn_status move_up(struct removal *r, int at, const char *name)
+{
+    char fresh[32];
+    do
+        snprintf(fresh, sizeof fresh, ".removed-%u", r->serial++);
+    while (renameat2(at, name, r->top, fresh, RENAME_NOREPLACE) < 0 && errno == EEXIST);
+    struct stat st;
+    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return kn_error(KN_CONFLICT, "remove %s in %s: it cannot be moved away", name, r->path);
+    r->moved++;
+    return KN_STATUS_OK;
+}
+
+static struct kn_status remove_at(struct removal *r, int at, const char *name, unsigned depth);
+
+static struct kn_status remove_entries(struct removal *r, DIR *dir, unsigned depth)
+{
+    struct kn_status s = KN_STATUS_OK;
+    for (struct dirent *e; kn_ok(s) && (e = readdir(dir));)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            s = remove_at(r, dirfd(dir), e->d_name, depth);
+    return s;
+}
+
+// Opens a folder of the tree. NULL and an error, also if something is mounted there.
+static DIR *open_folder(struct removal *r, int at, const char *name, struct kn_status *ret)
+{
+    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    DIR *dir = NULL;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        *ret = kn_error_errno(errno, "open %s in %s", name, r->path);
+    else if (r->dev && st.st_dev != r->dev)
+        *ret = kn_error(KN_CONFLICT, "remove %s in %s: something is mounted there", name, r->path);
+    else if (!(dir = fdopendir(fd)))
+        *ret = kn_error_errno(errno, "read the folder %s in %s", name, r->path);
+    else
+        r->dev = st.st_dev;
+    if (!dir && fd >= 0)
+        close(fd);
+    return dir;
+}
+
+static struct kn_status remove_folder(struct removal *r, int at, const char *name)
+{
+    if (unlinkat(at, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        return kn_error_errno(errno, "remove the folder %s in %s", name, r->path);
+    return KN_STATUS_OK;
+}
+
+static struct kn_status remove_at(struct removal *r, int at, const char *name, unsigned depth)
 {
     if (unlinkat(at, name, 0) == 0 || errno == ENOENT)
         return KN_STATUS_OK;
     if (errno != EISDIR && errno != EPERM)
-        return kn_error_errno(errno, "remove %s in %s", name, path);
-    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return kn_error_errno(errno, "open %s in %s", name, path);
-    struct stat st;
-    if (fstat(fd, &st) == 0 && dev && st.st_dev != dev) {
-        close(fd);
-        return kn_error(KN_CONFLICT, "remove %s in %s: something is mounted there", name, path);
-    }
-    DIR *dir = fdopendir(fd);
-    if (!dir) {
-        close(fd);
-        return kn_error_errno(errno, "read the folder %s in %s", name, path);
-    }
+        return kn_error_errno(errno, "remove %s in %s", name, r->path);
+    if (depth == DEPTH_MAX)
+        return unlinkat(at, name, AT_REMOVEDIR) == 0 ? KN_STATUS_OK : move_up(r, at, name);
     struct kn_status s = KN_STATUS_OK;
-    for (struct dirent *e; kn_ok(s) && (e = readdir(dir));)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            s = remove_at(dirfd(dir), e->d_name, st.st_dev, path);
+    DIR *dir = open_folder(r, at, name, &s);
+    if (!dir)
+        return s;
+    s = remove_entries(r, dir, depth + 1);
     closedir(dir);
-    if (kn_ok(s) && unlinkat(at, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-        s = kn_error_errno(errno, "remove the folder %s in %s", name, path);
-    return s;
+    return kn_ok(s) ? remove_folder(r, at, name) : s;
 }
 
 struct kn_status kn_dir_remove(const char *path)
 {
-    return remove_at(AT_FDCWD, path, 0, path);
+    struct removal r = {.path = path};
+    struct kn_status s = KN_STATUS_OK;
+    if (unlink(path) == 0 || errno == ENOENT)
+        return s;
+    if (errno != EISDIR && errno != EPERM)
+        return kn_error_errno(errno, "remove %s", path);
+    DIR *dir = open_folder(&r, AT_FDCWD, path, &s);
+    if (!dir)
+        return s;
+    r.top = dirfd(dir);
+    do {
+        r.moved = 0;
+        rewinddir(dir);
+        s = remove_entries(&r, dir, 1);
+    } while (kn_ok(s) && r.moved);
+    closedir(dir);
+    return kn_ok(s) ? remove_folder(&r, AT_FDCWD, path) : s;
 }

@@ -1,9 +1,11 @@
 #include "base/file.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "lib/ktest.h"
 
 KTEST(reads_what_it_wrote_and_not_more_than_it_may)
@@ -40,4 +42,31 @@ KTEST(reads_what_it_wrote_and_not_more_than_it_may)
     ktest_ok(kn_dir_remove(folder));
 }
 
-KTEST_MAIN(KTEST_CASE(reads_what_it_wrote_and_not_more_than_it_may))
+static void *remove_it(void *path)
+{
+    ktest_ok(kn_dir_remove(path));
+    return NULL;
+}
+
+KTEST(removes_trees_deeper_than_stacks_descriptors_and_paths)
+{
+    enum { DEEP = 5000 };
+    char folder[] = "/tmp/knarr-file-XXXXXX";
+    ktest_true(mkdtemp(folder) != NULL);
+    int at = open(folder, O_RDONLY | O_DIRECTORY);
+    for (int i = 0; i < DEEP; i++) {
+        ktest_eq_int(mkdirat(at, i % 2 ? "d" : ".removed-3", 0700), 0);
+        ktest_eq_int(mkdirat(at, "beside", 0700), 0);
+        int below = openat(at, i % 2 ? "d" : ".removed-3", O_RDONLY | O_DIRECTORY);
+        close(at);
+        at = below;
+    }
+    close(at);
+    pthread_t thread; // with the small stack that threads have here
+    ktest_ok(kn_thread_start(&thread, "remove", 0, remove_it, folder));
+    kn_thread_join(thread);
+    ktest_true(!kn_file_exists(folder));
+}
+
+KTEST_MAIN(KTEST_CASE(reads_what_it_wrote_and_not_more_than_it_may),
+           KTEST_CASE(removes_trees_deeper_than_stacks_descriptors_and_paths))
