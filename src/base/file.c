@@ -3,7 +3,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 struct kn_status kn_file_read(const char *path, size_t max, struct kn_buf *out)
 {
@@ -101,6 +105,38 @@ struct kn_status kn_dir_make(const char *path, mode_t mode)
         if (c == '\0')
             return KN_STATUS_OK;
     }
+}
+
+// -- below a folder ----------------------------------------------------------------------------
+
+int kn_open_below(int root, const char *path, uint64_t flags, uint64_t resolve)
+{
+    struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = resolve | RESOLVE_NO_MAGICLINKS};
+    return (int)syscall(SYS_openat2, root, *path ? path : ".", &how, sizeof how);
+}
+
+int kn_dir_open_below(int root, const char *path, mode_t mode, uint64_t resolve)
+{
+    char upto[PATH_MAX];
+    int above = kn_open_below(root, path, O_PATH | O_DIRECTORY, resolve);
+    if (above >= 0 || errno != ENOENT || strlen(path) >= sizeof upto)
+        return above;
+    above = kn_open_below(root, "", O_PATH | O_DIRECTORY, resolve);
+    for (const char *from = path; above >= 0;) {
+        size_t len = strcspn(from, "/");
+        snprintf(upto, sizeof upto, "%.*s", (int)(from - path + (ptrdiff_t)len), path);
+        int fd = kn_open_below(root, upto, O_PATH | O_DIRECTORY, resolve);
+        if (fd < 0 && errno == ENOENT && (mkdirat(above, upto + (from - path), mode) == 0 || errno == EEXIST))
+            fd = kn_open_below(root, upto, O_PATH | O_DIRECTORY, resolve);
+        int err = errno;
+        close(above);
+        errno = err;
+        above = fd;
+        if (!from[len])
+            break;
+        from += len + 1;
+    }
+    return above;
 }
 
 // -- removing a tree ---------------------------------------------------------------------------

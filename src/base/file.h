@@ -13,7 +13,12 @@ struct kn_status kn_file_write(const char *path, struct kn_sv bytes, mode_t mode
 bool kn_file_exists(const char *path);
 // Like mkdir -p; folders that exist are left as they are.
 struct kn_status kn_dir_make(const char *path, mode_t mode);
-// Like rm -rf, but never crosses into another mount. A path that does not exist is fine.
+// Opens a path below the folder `root`, which somebody else may change meanwhile: `resolve` are the
+// RESOLVE_ flags of openat2, magic links are never followed; "" is the folder itself. -1 and errno.
+int kn_open_below(int root, const char *path, uint64_t flags, uint64_t resolve);
+// The same for a folder (O_PATH), made with its parents where it is missing.
+int kn_dir_open_below(int root, const char *path, mode_t mode, uint64_t resolve);
+// Like rm -rf at any depth, but never crosses into another mount. A path that does not exist is fine.
 struct kn_status kn_dir_remove(const char *path);
 // Writes all bytes or fails.
 struct kn_status kn_fd_write_all(int fd, struct kn_sv bytes);

@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
@@ -23,32 +22,7 @@ struct unpack {
 
 static int open_inside(int root, const char *path, uint64_t flags)
 {
-    struct open_how how = {.flags = flags | O_CLOEXEC,
-                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-    return (int)syscall(SYS_openat2, root, *path ? path : ".", &how, sizeof how);
-}
-
-// Makes the folders of a path that are missing, from the root downwards. The descriptor of the last.
-static int make_folders(int root, const char *path)
-{
-    char upto[PATH_MAX];
-    int above = open_inside(root, "", O_PATH | O_DIRECTORY);
-    for (const char *from = path; above >= 0;) {
-        size_t len = strcspn(from, "/");
-        snprintf(upto, sizeof upto, "%.*s", (int)(from - path + (ptrdiff_t)len), path);
-        const char *name = upto + (from - path);
-        int fd = open_inside(root, upto, O_PATH | O_DIRECTORY);
-        if (fd < 0 && errno == ENOENT && (mkdirat(above, name, 0755) == 0 || errno == EEXIST))
-            fd = open_inside(root, upto, O_PATH | O_DIRECTORY);
-        int err = errno;
-        close(above);
-        errno = err;
-        above = fd;
-        if (!from[len])
-            break;
-        from += len + 1;
-    }
-    return above;
+    return kn_open_below(root, path, flags, RESOLVE_IN_ROOT);
 }
 
 // The folder of a path, made where it is missing.
@@ -60,9 +34,7 @@ static struct kn_status open_folder(struct unpack *u, const char *path, int *ret
     }
     if (u->parent >= 0)
         close(u->parent);
-    u->parent = open_inside(u->root, path, O_PATH | O_DIRECTORY);
-    if (u->parent < 0 && errno == ENOENT)
-        u->parent = make_folders(u->root, path);
+    u->parent = kn_dir_open_below(u->root, path, 0755, RESOLVE_IN_ROOT);
     if (u->parent < 0)
         return kn_error_errno(errno, "make or open the folder %s", path);
     snprintf(u->parent_path, sizeof u->parent_path, "%s", path);

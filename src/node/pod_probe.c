@@ -62,6 +62,48 @@ static void remove_exec_files(const struct slot *s, const char *exec_id)
     }
 }
 
+// What a command writes: the first of it is kept, and all of it is taken, so that it never waits.
+struct output {
+    int fd; // -1: it has ended
+    char text[1024];
+    size_t len;
+};
+
+static void drain(struct output *o)
+{
+    char rest[4096];
+    while (o->fd >= 0) {
+        size_t room = sizeof o->text - 1 - o->len;
+        ssize_t n = read(o->fd, room ? o->text + o->len : rest, room ? room : sizeof rest);
+        if (n > 0 && room)
+            o->len += (size_t)n;
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (n <= 0) {
+            close(o->fd);
+            o->fd = -1;
+        }
+    }
+}
+
+static struct kn_status wait_command(struct kn_shim *shim, struct output *o, int64_t deadline,
+                                     struct kn_shim_news *news)
+{
+    for (;;) {
+        drain(o);
+        struct kn_status st = kn_shim_next(shim, kn_mono() - 1, news);
+        int64_t left = deadline - kn_mono();
+        if (st.code != KN_TIMEOUT || left <= 0) {
+            drain(o);
+            return st;
+        }
+        kn_status_done(&st);
+        struct pollfd p[2] = {{kn_shim_fd(shim), POLLIN, 0}, {o->fd, POLLIN, 0}};
+        struct timespec t = {left / KN_SECOND, left % KN_SECOND};
+        ppoll(p, 2, &t, NULL);
+    }
+}
+
 static struct kn_status run_command(struct kn_pod_worker *w, struct slot *s, const struct kn_json *command,
                                     int64_t deadline)
 {
@@ -79,7 +121,7 @@ static struct kn_status run_command(struct kn_pod_worker *w, struct slot *s, con
     KN_TRY(write_process(w, s, command, id, a));
     // A connection of its own: closing it ends a command that takes too long.
     struct kn_status st = kn_shim_connect(w->sandbox.run, &shim);
-    if (kn_ok(st) && pipe2(out, O_CLOEXEC | O_NONBLOCK) < 0)
+    if (kn_ok(st) && pipe2(out, O_CLOEXEC) < 0)
         st = kn_error_errno(errno, "make a pipe");
     if (!kn_ok(st)) {
         remove_exec_files(s, id);
@@ -90,19 +132,19 @@ static struct kn_status run_command(struct kn_pod_worker *w, struct slot *s, con
     struct kn_shim_exec r = {.exec_id = id, .folder = s->bundle, .in = null, .out = out[1], .err = out[1], .args = &args};
     st = kn_shim_exec(shim, &r, deadline, NULL, &tag);
     close(out[1]);
+    struct output o = {.fd = out[0]};
+    fcntl(o.fd, F_SETFL, O_NONBLOCK); // our end alone
     if (kn_ok(st))
-        st = kn_shim_next(shim, deadline, &news);
-    char text[1024] = "";
-    ssize_t n = read(out[0], text, sizeof text - 1);
-    text[n > 0 ? n : 0] = '\0';
-    close(out[0]);
+        st = wait_command(shim, &o, deadline, &news);
+    if (o.fd >= 0)
+        close(o.fd);
     remove_exec_files(s, id);
     if (st.code == KN_TIMEOUT) {
         kn_status_done(&st);
         return kn_error(KN_TIMEOUT, "command timed out");
     }
     if (kn_ok(st) && news.container.code != 0)
-        st = kn_error(KN_IO, "%s", text[0] ? text : "command failed");
+        st = kn_error(KN_IO, "%s", o.len ? o.text : "command failed");
     return st;
 }
 

@@ -279,18 +279,14 @@ bool kn_volumes_live(const struct kn_obj *pod)
 static struct kn_status sub_path(const struct kn_sandbox *s, const char *volume, struct kn_sv sub,
                                  struct kn_arena *a, struct kn_sv *ret)
 {
-    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     char inside[PATH_MAX], self[64], target[PATH_MAX];
     uint64_t hash = kn_hash(sub.ptr, sub.len) ^ kn_hash(volume, strlen(volume));
     struct stat st;
     snprintf(inside, sizeof inside, "%.*s", KN_SV_ARG(sub));
     KN_CLEANUP(kn_cleanup_fd) int root = open(volume, O_PATH | O_CLOEXEC);
-    int fd = (int)syscall(SYS_openat2, root, inside, &how, sizeof how);
-    if (fd < 0 && errno == ENOENT && kn_sv_search(sub, KN_SV("..")) < 0) {
-        snprintf(target, sizeof target, "%s/%s", volume, inside);
-        KN_TRY(kn_dir_make(target, 0750));
-        fd = (int)syscall(SYS_openat2, root, inside, &how, sizeof how);
-    }
+    int fd = root < 0 ? -1 : kn_open_below(root, inside, O_PATH, RESOLVE_BENEATH);
+    if (fd < 0 && root >= 0 && errno == ENOENT)
+        fd = kn_dir_open_below(root, inside, 0750, RESOLVE_BENEATH);
     if (fd < 0)
         return kn_error_errno(errno, "failed to prepare subPath \"%s\"", inside);
     snprintf(target, sizeof target, "%s/subpaths/%016llx", s->run, (unsigned long long)hash);
