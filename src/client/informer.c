@@ -23,9 +23,11 @@ struct informer {
     bool filled;
     struct kn_body *body;     // of the watch under way
     struct kn_status problem; // why it is not filled yet
-    // of the thread
-    int64_t rev; // to watch from; 0: list first
-    int64_t backoff;
+    // Held around a change of the cache together with the look at what is there: by the thread, and by
+    // those who write through this client. Above the cache's own locks.
+    pthread_mutex_t write;
+    int64_t rev; // under `write`: to watch from; 0: list first
+    int64_t backoff; // of the thread
 };
 
 static bool closing(struct informer *f)
@@ -41,8 +43,11 @@ static struct kn_status relist(struct informer *f)
 {
     struct kn_obj_list list;
     KN_TRY(kn_remote_list(&f->client->base, f->resource, &f->options, &list));
-    kn_cache_replace(f->cache, list.items, list.len, list.rev);
-    f->rev = list.rev;
+    KN_LOCKED(&f->write)
+    {
+        kn_cache_replace(f->cache, list.items, list.len, list.rev);
+        f->rev = list.rev;
+    }
     kn_obj_list_done(&list);
     KN_LOCKED(&f->client->lock)
     {
@@ -53,6 +58,74 @@ static struct kn_status relist(struct informer *f)
 }
 
 // -- events ---------------------------------------------------------------------------------------
+
+// Whether the cache has this object as it is here, or as it became later.
+static bool knows(struct informer *f, const struct kn_obj *o)
+{
+    const struct kn_obj *there = kn_cache_get(f->cache, o->ns, o->name);
+    bool known = there && there->rev >= o->rev;
+    kn_obj_unref(there);
+    return known;
+}
+
+static struct kn_status apply(struct informer *f, const char *type, const struct kn_obj *o)
+{
+    if (strcmp(type, "ADDED") == 0 || strcmp(type, "MODIFIED") == 0) {
+        if (!knows(f, o)) // otherwise it was written through this client
+            kn_cache_put(f->cache, o);
+    } else if (strcmp(type, "DELETED") == 0) {
+        if (!knows(f, o)) // otherwise it was made anew meanwhile
+            kn_cache_remove(f->cache, o);
+    } else if (strcmp(type, "BOOKMARK") == 0) {
+        kn_cache_set_rev(f->cache, o->rev);
+    } else {
+        return kn_error(KN_INTERNAL, "a watch event of the unknown type \"%s\"", type);
+    }
+    if (o->rev > f->rev)
+        f->rev = o->rev;
+    return KN_STATUS_OK;
+}
+
+static bool concerns(const struct informer *f, const struct kn_resource *r, const struct kn_obj *o)
+{
+    return f->resource == r && (f->options.ns.ptr == NULL || kn_sv_eq(f->options.ns, o->ns));
+}
+
+// What the watch has passed already is as the watch said. What it has not is newer than anything that
+// the cache has; with a selector, only objects that are there are taken to match still.
+static void take_own_write(struct informer *f, const struct kn_obj *o)
+{
+    if (o->rev <= f->rev || f->rev == 0 || knows(f, o))
+        return;
+    if (f->options.label_selector.len || f->options.field_selector.len) {
+        const struct kn_obj *there = kn_cache_get(f->cache, o->ns, o->name);
+        bool same = there && kn_sv_eq(there->uid, o->uid);
+        kn_obj_unref(there);
+        if (!same)
+            return;
+    }
+    kn_cache_put(f->cache, o);
+}
+
+#define INFORMERS_OF_ONE 16
+
+void kn_informers_wrote(struct remote *c, const struct kn_resource *r, const struct kn_obj *o)
+{
+    struct informer *f, *found[INFORMERS_OF_ONE];
+    size_t n = 0;
+    if (!kn_sv_eq(o->kind, r->kind) || o->rev == 0 || o->deleting)
+        return; // the answer of a subresource; or of a write that may have been the object's last
+    KN_LOCKED(&c->lock)
+    {
+        KN_LIST_EACH(&c->informers, f, struct informer, link)
+        if (n < INFORMERS_OF_ONE && concerns(f, r, o))
+            found[n++] = f; // they live as long as the client
+    }
+    for (size_t i = 0; i < n; i++) {
+        KN_LOCKED(&found[i]->write)
+        take_own_write(found[i], o);
+    }
+}
 
 static struct kn_status on_line(struct informer *f, struct kn_sv line)
 {
@@ -67,16 +140,9 @@ static struct kn_status on_line(struct informer *f, struct kn_sv line)
     }
     kn_buf_done(&error);
     KN_TRY(s);
-    if (strcmp(type, "ADDED") == 0 || strcmp(type, "MODIFIED") == 0)
-        kn_cache_put(f->cache, o);
-    else if (strcmp(type, "DELETED") == 0)
-        kn_cache_remove(f->cache, o);
-    else if (strcmp(type, "BOOKMARK") == 0)
-        kn_cache_set_rev(f->cache, o->rev);
-    else
-        return kn_error(KN_INTERNAL, "a watch event of the unknown type \"%s\"", type);
-    if (o->rev > f->rev)
-        f->rev = o->rev;
+    KN_LOCKED(&f->write)
+    s = apply(f, type, o);
+    KN_TRY(s);
     f->backoff = 0;
     return KN_STATUS_OK;
 }
@@ -217,6 +283,7 @@ static void *run(void *arg)
 static void informer_free(struct informer *f)
 {
     kn_cache_free(f->cache);
+    pthread_mutex_destroy(&f->write);
     kn_status_done(&f->problem);
     free(f->ns);
     free(f->labels);
@@ -263,6 +330,7 @@ static struct kn_status start(struct remote *c, const struct kn_resource *r,
                                           .label_selector = kn_sv_c(f->labels),
                                           .field_selector = kn_sv_c(f->fields)};
     f->cache = kn_cache_new();
+    pthread_mutex_init(&f->write, NULL);
     char name[16];
     snprintf(name, sizeof name, "watch-%.*s", KN_SV_ARG(kn_sv_first(r->plural, 9)));
     struct kn_status s = kn_thread_start(&f->thread, name, 0, run, f);

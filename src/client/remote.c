@@ -133,21 +133,36 @@ static struct kn_status send(struct remote *c, struct kn_arena *a, const struct 
     return s;
 }
 
-// The same, for one object.
+// The same, for one object. written: what a write answers; NULL for a read.
 static struct kn_status send_for_object(struct kn_client *client, const struct request *q,
-                                        struct kn_buf *path, const struct kn_obj **ret)
+                                        struct kn_buf *path, const struct kn_resource *written,
+                                        const struct kn_obj **ret)
 {
+    struct remote *c = (struct remote *)client;
     struct kn_arena *a = kn_arena_new(4096, ARENA_LIMIT);
     struct kn_sv body;
-    struct kn_status s = send((struct remote *)client, a, q, path, &body);
-    if (kn_ok(s) && ret)
-        s = kn_obj_parse(body, ret);
+    const struct kn_obj *o = NULL;
+    struct kn_status s = send(c, a, q, path, &body);
+    if (kn_ok(s) && ret) {
+        s = kn_obj_parse(body, &o);
+    } else if (kn_ok(s) && written) {
+        KN_IGNORE(kn_obj_parse(body, &o)); // nobody asked for it, and it may be no object
+    }
     kn_arena_free(a);
+    if (!kn_ok(s))
+        return s;
+    if (o && written)
+        kn_informers_wrote(c, written, o);
+    if (ret)
+        *ret = o;
+    else
+        kn_obj_unref(o);
     return s;
 }
 
 static struct kn_status send_json(struct kn_client *client, const char *method, struct kn_buf *path,
-                                  const struct kn_json *body, const struct kn_obj **ret)
+                                  const struct kn_resource *r, const struct kn_json *body,
+                                  const struct kn_obj **ret)
 {
     struct kn_buf text = KN_BUF(KN_OBJ_MAX * 2);
     kn_json_encode(&text, body);
@@ -158,7 +173,7 @@ static struct kn_status send_json(struct kn_client *client, const char *method, 
                                               .type = "application/json",
                                               .body = kn_buf_sv(&text),
                                               .limit = OBJECT_LIMIT},
-                            path, ret);
+                            path, r, ret);
     else
         kn_buf_done(path);
     kn_buf_done(&text);
@@ -175,7 +190,7 @@ static struct kn_status get(struct kn_client *c, const struct kn_resource *r, st
     struct kn_buf path = PATH;
     kn_remote_path(&path, r, ns, name, NULL);
     return send_for_object(c, &(struct request){.method = "GET", .limit = OBJECT_LIMIT}, &path,
-                           ret);
+                           NULL, ret);
 }
 
 static struct kn_status create(struct kn_client *c, const struct kn_resource *r, struct kn_sv ns,
@@ -184,7 +199,7 @@ static struct kn_status create(struct kn_client *c, const struct kn_resource *r,
 {
     struct kn_buf path = PATH;
     kn_remote_path(&path, r, ns, subresource ? name : KN_SV_NULL, subresource);
-    return send_json(c, "POST", &path, body, ret);
+    return send_json(c, "POST", &path, r, body, ret);
 }
 
 static struct kn_status update(struct kn_client *c, const struct kn_resource *r, struct kn_sv ns,
@@ -193,7 +208,7 @@ static struct kn_status update(struct kn_client *c, const struct kn_resource *r,
 {
     struct kn_buf path = PATH;
     kn_remote_path(&path, r, ns, name, subresource);
-    return send_json(c, "PUT", &path, body, ret);
+    return send_json(c, "PUT", &path, r, body, ret);
 }
 
 static struct kn_status patch(struct kn_client *c, const struct kn_resource *r, struct kn_sv ns,
@@ -215,7 +230,7 @@ static struct kn_status patch(struct kn_client *c, const struct kn_resource *r, 
                                              .type = types[type],
                                              .body = text,
                                              .limit = OBJECT_LIMIT},
-                           &path, ret);
+                           &path, r, ret);
 }
 
 static struct kn_status remove_one(struct kn_client *c, const struct kn_resource *r,
@@ -240,7 +255,7 @@ static struct kn_status remove_one(struct kn_client *c, const struct kn_resource
     }
     struct kn_buf path = PATH;
     kn_remote_path(&path, r, ns, name, NULL);
-    struct kn_status s = send_json(c, "DELETE", &path, body, NULL);
+    struct kn_status s = send_json(c, "DELETE", &path, NULL, body, NULL);
     kn_arena_free(a);
     return s;
 }

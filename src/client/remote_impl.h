@@ -33,5 +33,8 @@ struct kn_status kn_remote_list(struct kn_client *c, const struct kn_resource *r
 struct kn_status kn_remote_cache(struct kn_client *c, const struct kn_resource *r,
                                  const struct kn_list_options *o, int64_t deadline,
                                  struct kn_cache **ret);
+// Something was written through this client: its caches show it at once, as in process. Controllers
+// count on reading what they wrote.
+void kn_informers_wrote(struct remote *c, const struct kn_resource *r, const struct kn_obj *o);
 // `closing` has been set: ends all informers and frees them.
 void kn_informers_stop(struct remote *c);
