@@ -86,8 +86,8 @@ struct kn_status kn_client_delete(struct kn_client *c, const struct kn_resource 
 // A cache of the resource that follows the server: the informer. In process it is the server's own
 // watch cache (o must then be NULL or select everything); remotely it is filled by list and watch,
 // which go on through lost connections until the client is closed. Returns when it is filled once,
-// or with KN_TIMEOUT. The cache belongs to the client. What this client creates and changes is in it
-// when the call returns; what it deletes goes with the event.
+// or with KN_TIMEOUT. The cache belongs to the client. What this client creates and changes is in
+// it when the call returns; what it deletes goes with the event.
 struct kn_status kn_client_cache(struct kn_client *c, const struct kn_resource *r,
                                  const struct kn_list_options *o, int64_t deadline,
                                  struct kn_cache **ret);

@@ -23,8 +23,8 @@ struct informer {
     bool filled;
     struct kn_body *body;     // of the watch under way
     struct kn_status problem; // why it is not filled yet
-    // Held around a change of the cache together with the look at what is there: by the thread, and by
-    // those who write through this client. Above the cache's own locks.
+    // Held around a change of the cache together with the look at what is there: by the thread, and
+    // by those who write through this client. Above the cache's own locks.
     pthread_mutex_t write;
     int64_t rev; // under `write`: to watch from; 0: list first
     int64_t backoff; // of the thread
@@ -92,19 +92,17 @@ static bool concerns(const struct informer *f, const struct kn_resource *r, cons
 }
 
 // What the watch has passed already is as the watch said. What it has not is newer than anything that
-// the cache has; with a selector, only objects that are there are taken to match still.
+// the cache has. An object of another uid in its place is left to the watch, which tells of the end of
+// the first; with a selector, only objects that are there are taken to match still.
 static void take_own_write(struct informer *f, const struct kn_obj *o)
 {
-    if (o->rev <= f->rev || f->rev == 0 || knows(f, o))
+    if (o->rev <= f->rev || f->rev == 0)
         return;
-    if (f->options.label_selector.len || f->options.field_selector.len) {
-        const struct kn_obj *there = kn_cache_get(f->cache, o->ns, o->name);
-        bool same = there && kn_sv_eq(there->uid, o->uid);
-        kn_obj_unref(there);
-        if (!same)
-            return;
-    }
-    kn_cache_put(f->cache, o);
+    bool selects = f->options.label_selector.len || f->options.field_selector.len;
+    const struct kn_obj *there = kn_cache_get(f->cache, o->ns, o->name);
+    if (there ? kn_sv_eq(there->uid, o->uid) && there->rev < o->rev : !selects)
+        kn_cache_put(f->cache, o);
+    kn_obj_unref(there);
 }
 
 #define INFORMERS_OF_ONE 16

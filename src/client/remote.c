@@ -152,7 +152,7 @@ static struct kn_status send_for_object(struct kn_client *client, const struct r
     if (!kn_ok(s))
         return s;
     if (o && written)
-        kn_informers_wrote(c, written, o);
+        kn_informers_wrote(c->reader, written, o);
     if (ret)
         *ret = o;
     else
@@ -385,6 +385,7 @@ struct kn_status kn_remote_open(const struct kn_remote_config *config, struct kn
         return s;
     }
     c->base.ops = &ops;
+    c->reader = c;
     c->timeout = config->timeout ? config->timeout : 30 * KN_SECOND;
     pthread_mutex_init(&c->lock, NULL);
     kn_cond_init(&c->changed);
@@ -397,6 +398,12 @@ struct kn_http_client *kn_remote_http(struct kn_client *c)
 {
     kn_assert(c->ops == &ops);
     return ((struct remote *)c)->http;
+}
+
+void kn_remote_share(struct kn_client *c, struct kn_client *reader)
+{
+    kn_assert(c->ops == &ops && reader->ops == &ops);
+    ((struct remote *)c)->reader = (struct remote *)reader;
 }
 
 void kn_remote_set_token(struct kn_client *c, const struct kn_secret *token)

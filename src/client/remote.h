@@ -18,6 +18,9 @@ struct kn_remote_config {
 
 // Does not connect yet.
 struct kn_status kn_remote_open(const struct kn_remote_config *config, struct kn_client **ret);
+// What is written through `c` shows at once in the caches of `reader`, another client made here,
+// which must outlive it: for parts that read with one account and write with another.
+void kn_remote_share(struct kn_client *c, struct kn_client *reader);
 // For what the contract does not have: logs, exec, health. Lives as long as the client.
 struct kn_http_client *kn_remote_http(struct kn_client *c);
 void kn_remote_set_token(struct kn_client *c, const struct kn_secret *token);

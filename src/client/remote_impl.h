@@ -9,6 +9,7 @@ struct remote {
     struct kn_client base;
     struct kn_http_client *http;
     int64_t timeout;
+    struct remote *reader; // whose caches learn of our writes; itself, mostly
     pthread_mutex_t lock; // of what follows
     pthread_cond_t changed;
     bool closing;

@@ -105,7 +105,7 @@ struct kn_status kn_clusterrole_start(struct kn_env *env, struct kn_controller *
     KN_TRY(kn_env_cache(env, kn_of("rbac.authorization.k8s.io", "clusterroles"), &c.roles));
     c.controller = *ret = kn_controller_new(
         &(struct kn_controller_spec){.name = "clusterrole", .reconcile = reconcile, .ctx = &c});
-    kn_cache_subscribe(c.roles, on_role, &c, false);
+    kn_env_subscribe(env, c.roles, on_role, &c, false);
     kn_cache_list(c.roles, KN_SV_NULL, KN_SV_NULL, KN_SV_NULL, add_aggregated, &c);
     return kn_controller_start(c.controller);
 }

@@ -22,6 +22,13 @@ struct kn_status kn_env_cache(struct kn_env *env, const struct kn_resource *r,
                    KN_SV_ARG(r->plural));
 }
 
+void kn_env_subscribe(struct kn_env *env, struct kn_cache *cache, kn_cache_handler *handler,
+                      void *arg, bool replay)
+{
+    KN_VEC_PUSH(&env->subscriptions, (struct kn_subscription){cache, handler, arg});
+    kn_cache_subscribe(cache, handler, arg, replay);
+}
+
 void kn_key_split(struct kn_sv key, struct kn_sv *ret_ns, struct kn_sv *ret_name)
 {
     ptrdiff_t slash = kn_sv_find(key, '/');

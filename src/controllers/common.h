@@ -8,6 +8,12 @@
 #include "codec/json.h"
 #include "meta/selector.h"
 
+struct kn_subscription {
+    struct kn_cache *cache;
+    kn_cache_handler *handler;
+    void *arg;
+};
+
 // What every controller gets.
 struct kn_env {
     struct kn_client *client; // with the rights of the controller's own service account
@@ -17,6 +23,7 @@ struct kn_env {
     struct kn_fan *fan; // for many writes at once; shared
     struct kn_sv ca_pem;
     int64_t deadline; // for filling caches
+    KN_VEC(struct kn_subscription) subscriptions; // ended by controllers.c
 };
 
 // Each: makes its controller, subscribes to its caches, and starts. The controller is stopped and
@@ -41,6 +48,10 @@ const struct kn_resource *kn_of(const char *group, const char *plural); // versi
 
 struct kn_status kn_env_cache(struct kn_env *env, const struct kn_resource *r,
                               struct kn_cache **ret);
+
+// kn_cache_subscribe, until the controllers are stopped.
+void kn_env_subscribe(struct kn_env *env, struct kn_cache *cache, kn_cache_handler *handler,
+                      void *arg, bool replay);
 
 // "ns/name" or "name".
 void kn_key_split(struct kn_sv key, struct kn_sv *ret_ns, struct kn_sv *ret_name);

@@ -67,21 +67,31 @@ struct kn_status kn_controllers_start(const struct kn_controllers_config *config
     return KN_STATUS_OK;
 }
 
+static void stop_row(struct kn_controllers *c, size_t i)
+{
+    struct kn_env *env = &c->envs[i];
+    for (size_t k = 0; k < env->subscriptions.len; k++) {
+        const struct kn_subscription *s = &env->subscriptions.ptr[k];
+        kn_cache_unsubscribe(s->cache, s->handler, s->arg);
+    }
+    KN_VEC_DONE(&env->subscriptions);
+    if (c->controllers[i])
+        kn_controller_stop(c->controllers[i]);
+}
+
 void kn_controllers_stop(struct kn_controllers *c)
 {
     if (!c)
         return;
     for (size_t i = 0; i < COUNT; i++)
-        if (c->controllers[i])
-            kn_controller_stop(c->controllers[i]);
+        stop_row(c, i);
     kn_fan_free(c->fan);
     for (size_t i = 0; i < COUNT; i++) {
-        if (c->envs[i].recorder)
-            kn_recorder_stop(c->envs[i].recorder);
+        kn_recorder_stop(c->envs[i].recorder);
+        kn_controller_free(c->controllers[i]);
         kn_client_close(c->envs[i].client);
         kn_client_close(c->envs[i].second);
     }
-    // Caches may still call into the controllers until their client is closed or the server stops.
     kn_client_close(c->reader);
     free(c->ca_pem);
     free(c);

@@ -384,9 +384,9 @@ struct kn_status kn_daemonset_start(struct kn_env *env, struct kn_controller **r
     c.revisions_by_owner = kn_cache_add_index(c.revisions, kn_index_controller_uid);
     c.controller = *ret = kn_controller_new(
         &(struct kn_controller_spec){.name = "daemonset", .reconcile = reconcile, .ctx = &c});
-    kn_cache_subscribe(c.pods, on_pod, &c, false);
-    kn_cache_subscribe(c.nodes, on_node, &c, false);
-    kn_cache_subscribe(c.revisions, on_revision, &c, false);
-    kn_cache_subscribe(c.sets, kn_controller_on_object, c.controller, true);
+    kn_env_subscribe(env, c.pods, on_pod, &c, false);
+    kn_env_subscribe(env, c.nodes, on_node, &c, false);
+    kn_env_subscribe(env, c.revisions, on_revision, &c, false);
+    kn_env_subscribe(env, c.sets, kn_controller_on_object, c.controller, true);
     return kn_controller_start(c.controller);
 }

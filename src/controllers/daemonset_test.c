@@ -55,6 +55,7 @@ KTEST(every_node_that_it_may_run_on_has_one_pod)
     ct_patch(kn_core("nodes"), "", "a", NULL, "{\"metadata\":{\"labels\":{\"disk\":null}}}");
     ktest_until(ct_count(kn_core("pods"), "ds-nodes", "app=d") == 1);
     node("d", "\"disk\":\"ssd\"", "");
+    ktest_until(ct_count(kn_core("pods"), "ds-nodes", "app=d") == 2);
     ktest_until(of("ds-nodes", KN_K_currentNumberScheduled) == 2);
     ct_patch(kn_core("nodes"), "", "d", NULL,
              "{\"spec\":{\"unschedulable\":true}}"); // it stands that

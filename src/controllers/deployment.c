@@ -218,8 +218,8 @@ struct kn_status kn_deployment_start(struct kn_env *env, struct kn_controller **
     c.pods_by_owner = kn_cache_add_index(c.pods, kn_index_controller_uid);
     c.controller = *ret = kn_controller_new(
         &(struct kn_controller_spec){.name = "deployment", .reconcile = reconcile, .ctx = &c});
-    kn_cache_subscribe(c.sets, on_set, &c, false);
-    kn_cache_subscribe(c.pods, on_pod, &c, false);
-    kn_cache_subscribe(c.deployments, kn_controller_on_object, c.controller, true);
+    kn_env_subscribe(env, c.sets, on_set, &c, false);
+    kn_env_subscribe(env, c.pods, on_pod, &c, false);
+    kn_env_subscribe(env, c.deployments, kn_controller_on_object, c.controller, true);
     return kn_controller_start(c.controller);
 }

@@ -276,6 +276,7 @@ KTEST(a_set_adopts_what_matches_and_releases_what_does_not)
 {
     ct_namespace("adopt");
     pod("adopt", "mine");
+    ct_settle(kn_core("pods"), "adopt", "mine");
     set("adopt", 1);
     ktest_until(owners("adopt", "mine") == 1);
     ktest_until(ct_status(kn_apps("replicasets"), "adopt", "rs", KN_K_replicas) == 1);

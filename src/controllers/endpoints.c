@@ -440,9 +440,9 @@ struct kn_status kn_endpoints_start(struct kn_env *env, struct kn_controller **r
     c.by_service = kn_cache_add_index(c.slices, index_service);
     c.controller = *ret = kn_controller_new(
         &(struct kn_controller_spec){.name = "endpoints", .reconcile = reconcile, .ctx = &c});
-    kn_cache_subscribe(c.pods, on_pod, &c, false);
-    kn_cache_subscribe(c.slices, on_slice, &c, false);
-    kn_cache_subscribe(c.endpoints, on_endpoints, &c, false);
-    kn_cache_subscribe(c.services, kn_controller_on_object, c.controller, true);
+    kn_env_subscribe(env, c.pods, on_pod, &c, false);
+    kn_env_subscribe(env, c.slices, on_slice, &c, false);
+    kn_env_subscribe(env, c.endpoints, on_endpoints, &c, false);
+    kn_env_subscribe(env, c.services, kn_controller_on_object, c.controller, true);
     return kn_controller_start(c.controller);
 }

@@ -86,7 +86,7 @@ struct kn_status kn_event_ttl_start(struct kn_env *env, struct kn_controller **r
     KN_TRY(kn_env_cache(env, kn_core("events"), &c.events));
     c.controller = *ret = kn_controller_new(
         &(struct kn_controller_spec){.name = "event-ttl", .reconcile = reconcile, .ctx = &c});
-    kn_cache_subscribe(c.events, on_event, &c, false);
+    kn_env_subscribe(env, c.events, on_event, &c, false);
     kn_controller_add(c.controller, KN_SV("all"));
     return kn_controller_start(c.controller);
 }

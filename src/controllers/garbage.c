@@ -374,6 +374,6 @@ struct kn_status kn_garbage_start(struct kn_env *env, struct kn_controller **ret
     c.controller = *ret = kn_controller_new(&(struct kn_controller_spec){
         .name = "garbage", .reconcile = reconcile, .ctx = &c, .workers = WORKERS});
     for (size_t i = 0; i < c.kinds.len; i++)
-        kn_cache_subscribe(c.kinds.ptr[i].cache, on_object, &c.kinds.ptr[i], true);
+        kn_env_subscribe(env, c.kinds.ptr[i].cache, on_object, &c.kinds.ptr[i], true);
     return kn_controller_start(c.controller);
 }

@@ -239,7 +239,7 @@ struct kn_status kn_namespace_start(struct kn_env *env, struct kn_controller **r
     c.controller = *ret = kn_controller_new(
         &(struct kn_controller_spec){.name = "namespace", .reconcile = reconcile, .ctx = &c});
     for (size_t i = 0; i < c.contents.len; i++)
-        kn_cache_subscribe(c.contents.ptr[i].cache, on_content, &c.contents.ptr[i], false);
-    kn_cache_subscribe(c.namespaces, on_namespace, &c, true);
+        kn_env_subscribe(env, c.contents.ptr[i].cache, on_content, &c.contents.ptr[i], false);
+    kn_env_subscribe(env, c.namespaces, on_namespace, &c, true);
     return kn_controller_start(c.controller);
 }

@@ -323,8 +323,8 @@ struct kn_status kn_node_start(struct kn_env *env, struct kn_controller **ret)
     c.by_node = kn_cache_add_index(c.pods, kn_index_node_name);
     c.controller = *ret = kn_controller_new(
         &(struct kn_controller_spec){.name = "node", .reconcile = reconcile, .ctx = &c});
-    kn_cache_subscribe(c.pods, on_pod, &c, false);
-    kn_cache_subscribe(c.leases, on_lease, &c, false);
-    kn_cache_subscribe(c.nodes, kn_controller_on_object, c.controller, true);
+    kn_env_subscribe(env, c.pods, on_pod, &c, false);
+    kn_env_subscribe(env, c.leases, on_lease, &c, false);
+    kn_env_subscribe(env, c.nodes, kn_controller_on_object, c.controller, true);
     return kn_controller_start(c.controller);
 }

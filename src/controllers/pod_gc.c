@@ -156,7 +156,7 @@ struct kn_status kn_pod_gc_start(struct kn_env *env, struct kn_controller **ret)
     c.by_node = kn_cache_add_index(c.pods, kn_index_node_name);
     c.controller = *ret = kn_controller_new(
         &(struct kn_controller_spec){.name = "pod-gc", .reconcile = reconcile, .ctx = &c});
-    kn_cache_subscribe(c.nodes, on_node, &c, false);
-    kn_cache_subscribe(c.pods, on_pod, &c, true);
+    kn_env_subscribe(env, c.nodes, on_node, &c, false);
+    kn_env_subscribe(env, c.pods, on_pod, &c, true);
     return kn_controller_start(c.controller);
 }

@@ -365,7 +365,7 @@ struct kn_status kn_replicaset_start(struct kn_env *env, struct kn_controller **
     c.by_owner = kn_cache_add_index(c.pods, kn_index_controller_uid);
     c.controller = *ret = kn_controller_new(
         &(struct kn_controller_spec){.name = "replicaset", .reconcile = reconcile, .ctx = &c});
-    kn_cache_subscribe(c.pods, on_pod, &c, false);
-    kn_cache_subscribe(c.sets, kn_controller_on_object, c.controller, true);
+    kn_env_subscribe(env, c.pods, on_pod, &c, false);
+    kn_env_subscribe(env, c.sets, kn_controller_on_object, c.controller, true);
     return kn_controller_start(c.controller);
 }

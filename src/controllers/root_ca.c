@@ -62,7 +62,7 @@ struct kn_status kn_root_ca_start(struct kn_env *env, struct kn_controller **ret
     KN_TRY(kn_env_cache(env, kn_core("configmaps"), &c.maps));
     c.controller = *ret = kn_controller_new(
         &(struct kn_controller_spec){.name = "root-ca", .reconcile = reconcile, .ctx = &c});
-    kn_cache_subscribe(c.maps, on_map, &c, false);
-    kn_cache_subscribe(c.namespaces, kn_controller_on_object, c.controller, true);
+    kn_env_subscribe(env, c.maps, on_map, &c, false);
+    kn_env_subscribe(env, c.namespaces, kn_controller_on_object, c.controller, true);
     return kn_controller_start(c.controller);
 }

@@ -48,7 +48,7 @@ struct kn_status kn_serviceaccount_start(struct kn_env *env, struct kn_controlle
     KN_TRY(kn_env_cache(env, kn_core("serviceaccounts"), &c.accounts));
     c.controller = *ret = kn_controller_new(
         &(struct kn_controller_spec){.name = "serviceaccount", .reconcile = reconcile, .ctx = &c});
-    kn_cache_subscribe(c.accounts, on_account, &c, false);
-    kn_cache_subscribe(c.namespaces, kn_controller_on_object, c.controller, true);
+    kn_env_subscribe(env, c.accounts, on_account, &c, false);
+    kn_env_subscribe(env, c.namespaces, kn_controller_on_object, c.controller, true);
     return kn_controller_start(c.controller);
 }

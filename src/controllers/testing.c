@@ -5,6 +5,7 @@
 #include "lib/test_api.h"
 
 static struct test_api api;
+static struct kn_client *reader; // of the controllers, when they are over HTTPS
 struct kn_client *ct_admin;
 struct kn_arena *ct_arena;
 
@@ -36,6 +37,22 @@ const struct kn_json *ct_get(const struct kn_resource *r, const char *ns, const 
     kn_status_done(&s);
     kn_obj_unref(o);
     return v;
+}
+
+static bool is_in(struct kn_cache *cache, const char *ns, const char *name)
+{
+    const struct kn_obj *o = kn_cache_get(cache, kn_sv_c(ns), kn_sv_c(name));
+    kn_obj_unref(o);
+    return o != NULL;
+}
+
+void ct_settle(const struct kn_resource *r, const char *ns, const char *name)
+{
+    struct kn_cache *cache;
+    if (!reader)
+        return;
+    ktest_ok(kn_client_cache(reader, r, NULL, kn_mono() + KTEST_PATIENCE, &cache));
+    ktest_until(is_in(cache, ns, name));
 }
 
 size_t ct_count(const struct kn_resource *r, const char *ns, const char *selector)
@@ -120,7 +137,8 @@ bool ct_observed(const struct kn_resource *r, const char *ns, const char *name)
                     kn_json_int(KN_JSON_AT(o, KN_K_status, KN_K_observedGeneration), 0);
 }
 
-static struct kn_status open_client(void *arg, const char *account, struct kn_client **ret)
+// The clients of the controllers: calls of the server in this process, or HTTPS.
+static struct kn_status open_local(void *arg, const char *account, struct kn_client **ret)
 {
     static const char *const groups[] = {"system:serviceaccounts",
                                          "system:serviceaccounts:kube-system", NULL};
@@ -131,18 +149,33 @@ static struct kn_status open_client(void *arg, const char *account, struct kn_cl
                               account ? groups : groups + 2, ret);
 }
 
-int ct_main(const char *name, const struct CMUnitTest *tests, size_t len)
+// A certificate's name is too short for some accounts: these may do everything.
+static struct kn_status open_remote(void *arg, const char *account, struct kn_client **ret)
 {
-    kn_log_init("test", KN_LOG_ERROR);
-    ct_arena = kn_arena_new(1 << 16, (size_t)1 << 30);
+    (void)arg;
+    KN_TRY(test_api_remote(&api, "controllers", "system:masters", ret));
+    if (account)
+        kn_remote_share(*ret, reader);
+    else
+        reader = *ret; // is opened first
+    return KN_STATUS_OK;
+}
+
+static struct kn_status begin(bool remote, struct kn_controllers **ret)
+{
     static const char *const masters[] = {"system:masters", NULL};
+    struct kn_controllers_config config = {
+        .open = remote ? open_remote : open_local, .ca_pem = KN_SV("the authority")};
+    KN_TRY(test_api_start(NULL, &api));
+    KN_TRY(kn_apiserver_local(api.server, "admin", masters, &ct_admin));
+    return kn_controllers_start(&config, ret);
+}
+
+static int run(bool remote, const char *name, const struct CMUnitTest *tests, size_t len)
+{
     struct kn_controllers *controllers = NULL;
-    struct kn_controllers_config config = {.open = open_client, .ca_pem = KN_SV("the authority")};
-    struct kn_status s = test_api_start(NULL, &api);
-    if (kn_ok(s))
-        s = kn_apiserver_local(api.server, "admin", masters, &ct_admin);
-    if (kn_ok(s))
-        s = kn_controllers_start(&config, &controllers);
+    ct_arena = kn_arena_new(1 << 16, (size_t)1 << 30);
+    struct kn_status s = begin(remote, &controllers);
     if (!kn_ok(s)) {
         fprintf(stderr, "%s\n", kn_status_text(&s));
         return 1;
@@ -153,4 +186,10 @@ int ct_main(const char *name, const struct CMUnitTest *tests, size_t len)
     test_api_stop(&api);
     kn_arena_free(ct_arena);
     return failed;
+}
+
+int ct_main(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t len)
+{
+    kn_log_init("test", KN_LOG_ERROR);
+    return run(argc > 1 && strcmp(argv[1], "https") == 0, name, tests, len);
 }
