@@ -211,28 +211,27 @@ static void check_certificates(struct supervisor *s)
     }
 }
 
-static void stop_children(struct supervisor *s)
+static void stop_child(struct supervisor *s, struct child *c)
 {
-    for (int i = 1; i >= 0; i--)
-        if (s->children[i].pid)
-            kill(s->children[i].pid, SIGTERM);
-    int64_t deadline = kn_mono() + STOP_PATIENCE;
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
-    for (int left = 1; left;) {
-        left = 0;
-        reap(s);
-        for (int i = 0; i < 2; i++)
-            left += s->children[i].pid != 0;
+    if (c->pid)
+        kill(c->pid, SIGTERM);
+    for (int64_t deadline = kn_mono() + STOP_PATIENCE; c->pid;) {
         struct timespec wait = {0, 50 * KN_MILLI};
-        if (left && kn_mono() > deadline)
-            for (int i = 0; i < 2; i++)
-                if (s->children[i].pid)
-                    kill(s->children[i].pid, SIGKILL);
-        if (left)
-            sigtimedwait(&set, NULL, &wait); // SIGCHLD ends it early
+        if (kn_mono() > deadline)
+            kill(c->pid, SIGKILL);
+        sigtimedwait(&set, NULL, &wait); // SIGCHLD ends it early
+        reap(s);
     }
+}
+
+// The agent first: what it has to say still has a server.
+static void stop_children(struct supervisor *s)
+{
+    stop_child(s, &s->children[1]);
+    stop_child(s, &s->children[0]);
 }
 
 static void loop(struct supervisor *s, const sigset_t *signals)

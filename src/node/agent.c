@@ -37,13 +37,13 @@ struct kn_agent {
     char shim[256];
     struct kn_recorder *recorder;
     struct kn_puller *puller;
-    struct kn_cache *pods;
+    struct kn_cache *pods, *nodes; // of this node alone
     const struct kn_resource *r_nodes, *r_pods, *r_leases, *r_maps, *r_secrets, *r_accounts;
     pthread_t thread;
-    pthread_mutex_t lock; // entries, stop. Leaf but for the workers' own
+    pthread_mutex_t lock; // entries, stop, lost. Leaf but for the workers' own
     pthread_cond_t changed;
     struct kn_list entries;
-    bool stop;
+    bool stop, lost; // lost: somebody deleted the node object while the node lives
 };
 
 // -- what workers ask ------------------------------------------------------------------------
@@ -410,6 +410,20 @@ static struct kn_status register_node(struct kn_agent *a)
     return patch_status(a);
 }
 
+// In the informer's thread.
+static void node_changed(void *arg, enum kn_event_type type, const struct kn_obj *obj, const struct kn_obj *old)
+{
+    struct kn_agent *a = arg;
+    (void)obj;
+    (void)old;
+    if (type != KN_EVENT_DELETED)
+        return;
+    KN_LOCKED(&a->lock) {
+        a->lost = true;
+        pthread_cond_broadcast(&a->changed);
+    }
+}
+
 static struct kn_status renew_lease(struct kn_agent *a)
 {
     static const struct kn_sv ns = {"kube-node-lease", 15};
@@ -444,7 +458,12 @@ static void *run(void *arg)
 {
     struct kn_agent *a = arg;
     int64_t lease_at = 0, status_at = kn_mono() + STATUS_EVERY;
-    for (;;) {
+    for (bool lost = false;;) {
+        if (lost) {
+            kn_warn("the node %s was deleted; it lives, so it registers again", a->c.node_name);
+            lost = !kn_log_status(KN_LOG_WARN, register_node(a), "register again");
+            lease_at = 0;
+        }
         if (lease_at <= kn_mono()) {
             kn_log_status(KN_LOG_WARN, renew_lease(a), "renew the node's lease");
             lease_at = kn_mono() + LEASE_EVERY;
@@ -455,10 +474,12 @@ static void *run(void *arg)
         }
         struct entry *e;
         pthread_mutex_lock(&a->lock);
-        while (!(e = take_done(a, false)) && !a->stop)
+        while (!(e = take_done(a, false)) && !a->stop && !a->lost)
             if (!kn_cond_wait(&a->changed, &a->lock, lease_at < status_at ? lease_at : status_at))
                 break;
         bool stop = a->stop;
+        lost = lost || a->lost;
+        a->lost = false;
         pthread_mutex_unlock(&a->lock);
         if (e) {
             kn_pod_worker_stop(e->worker);
@@ -535,7 +556,11 @@ struct kn_status kn_agent_start(const struct kn_agent_config *config, struct kn_
     struct kn_list_options o = {.field_selector = kn_sv_c(selector)};
     if (kn_ok(s))
         s = kn_client_cache(a->c.client, a->r_pods, &o, kn_mono() + START_DEADLINE, &a->pods);
+    snprintf(selector, sizeof selector, "metadata.name=%s", a->c.node_name);
+    if (kn_ok(s))
+        s = kn_client_cache(a->c.client, a->r_nodes, &o, kn_mono() + START_DEADLINE, &a->nodes);
     if (kn_ok(s)) {
+        kn_cache_subscribe(a->nodes, node_changed, a, false);
         kn_cache_subscribe(a->pods, pod_changed, a, true);
         remove_unknown(a, &a->node);
         s = kn_thread_start(&a->thread, "agent", 0, run, a);
@@ -550,6 +575,8 @@ struct kn_status kn_agent_start(const struct kn_agent_config *config, struct kn_
 
 void kn_agent_stop(struct kn_agent *a)
 {
+    if (a->nodes)
+        kn_cache_unsubscribe(a->nodes, node_changed, a);
     if (a->pods)
         kn_cache_unsubscribe(a->pods, pod_changed, a);
     KN_LOCKED(&a->lock) {

@@ -302,6 +302,9 @@ void kn_slot_ended(struct kn_pod_worker *w, struct slot *s, const struct shim_co
     if (s->backoff == 0 || ran > 600 * KN_SECOND)
         s->backoff = s->restarts == 0 || ran > 600 * KN_SECOND ? 0 : 10 * KN_SECOND;
     s->next_start = kn_mono() + s->backoff;
+    if (s->backoff && kn_slot_restarts(w, s))
+        kn_worker_event(w, s, "Warning", "BackOff", "Back-off restarting failed container %s in pod %.*s_%.*s(%.*s)",
+                        s->name, KN_SV_ARG(w->pod->name), KN_SV_ARG(w->pod->ns), KN_SV_ARG(w->pod->uid));
     s->backoff = s->backoff == 0 ? 10 * KN_SECOND : s->backoff * 2 > 300 * KN_SECOND ? 300 * KN_SECOND : s->backoff * 2;
 }
 

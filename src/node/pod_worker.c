@@ -9,7 +9,9 @@
 #include "base/log.h"
 #include "node/volume.h"
 
-#define VOLUME_REFRESH (600 * KN_SECOND) // of what nobody tells about: tokens that age
+// Of what volumes are made of: tokens age, and a node may read a ConfigMap or Secret by its name
+// alone, so that changes are asked for, as often as a kubelet does.
+#define VOLUME_REFRESH (60 * KN_SECOND)
 
 // -- slots -----------------------------------------------------------------------------------
 
@@ -259,14 +261,11 @@ static int64_t step_down(struct kn_pod_worker *w)
 static void take_messages(struct kn_pod_worker *w, bool *ret_gone, bool *ret_stop)
 {
     const struct kn_obj *next = NULL;
-    bool refresh = false;
     pthread_mutex_lock(&w->lock);
     next = w->next;
     w->next = NULL;
     *ret_gone = w->gone;
     *ret_stop = w->stop;
-    refresh = w->refresh;
-    w->refresh = false;
     if (next) {
         const struct kn_obj *old = w->pod;
         w->pod = next;
@@ -274,8 +273,6 @@ static void take_messages(struct kn_pod_worker *w, bool *ret_gone, bool *ret_sto
         kn_obj_unref(old);
     }
     pthread_mutex_unlock(&w->lock);
-    if (refresh)
-        w->refresh_at = kn_mono();
     if (w->pod->deleting || *ret_gone)
         begin_termination(w, *ret_gone ? 0 : grace_of(w));
 }
@@ -444,13 +441,6 @@ void kn_pod_worker_gone(struct kn_pod_worker *w)
 {
     KN_LOCKED(&w->lock)
         w->gone = true;
-    wake(w);
-}
-
-void kn_pod_worker_refresh(struct kn_pod_worker *w)
-{
-    KN_LOCKED(&w->lock)
-        w->refresh = true;
     wake(w);
 }
 

@@ -16,8 +16,6 @@ struct kn_status kn_pod_worker_start(const struct kn_node *n, const struct kn_ob
 void kn_pod_worker_update(struct kn_pod_worker *w, const struct kn_obj *pod);
 // Any thread. The API object is gone: end at once.
 void kn_pod_worker_gone(struct kn_pod_worker *w);
-// Any thread. Something that volumes or the environment may refer to has changed.
-void kn_pod_worker_refresh(struct kn_pod_worker *w);
 // Ends the thread, not the pod (the agent stops), waits for it, and frees the worker.
 void kn_pod_worker_stop(struct kn_pod_worker *w);
 

@@ -36,7 +36,7 @@ struct kn_pod_worker {
     int wake; // eventfd
     pthread_mutex_t lock; // pod's replacement and the flags below; and slots, for readers outside
     const struct kn_obj *next; // a newer pod; NULL
-    bool gone, stop, refresh;
+    bool gone, stop;
     // the thread's own
     const struct kn_obj *pod;
     struct kn_sandbox sandbox;
