@@ -196,9 +196,10 @@ bool kn_rbac_allows(struct kn_apiserver *s, struct kn_arena *a, const struct kn_
 // The rules that apply to a user in a namespace, as SelfSubjectRulesReview lists them.
 void kn_rbac_rules(struct kn_apiserver *s, struct kn_arena *a, const struct kn_user *user,
                    struct kn_sv ns, struct kn_json *resource_rules, struct kn_json *other_rules);
-// May the user grant these rules (escalation check)? KN_FORBIDDEN naming what he lacks.
-struct kn_status kn_rbac_may_grant(struct kn_apiserver *s, struct kn_request *r,
-                                   const struct kn_json *obj);
+// May the user grant what a role or a binding grants (escalation check)? old: NULL on create.
+// KN_FORBIDDEN naming what he lacks.
+struct kn_status kn_rbac_may_grant(struct kn_request *r, const struct kn_json *obj,
+                                   const struct kn_obj *old);
 // KN_CODE OK: allowed; KN_FORBIDDEN with the reason; KN_NOT_FOUND: no opinion.
 struct kn_status kn_node_authorize(struct kn_apiserver *s, const struct kn_attributes *q);
 

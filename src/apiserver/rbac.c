@@ -295,8 +295,33 @@ static struct kn_status check_rule(struct kn_request *r, const struct kn_json *h
     return KN_STATUS_OK;
 }
 
-struct kn_status kn_rbac_may_grant(struct kn_apiserver *s, struct kn_request *r,
-                                   const struct kn_json *obj)
+// Who may set an aggregation rule gathers whatever others have: he must have everything already.
+static struct kn_status check_aggregation(struct kn_request *r, const struct kn_json *have)
+{
+    struct kn_attributes all = {.user = r->user, .verb = "*", .is_resource = true,
+                                .group = KN_SV("*"), .resource = KN_SV("*")};
+    struct kn_attributes urls = {.user = r->user, .verb = "*", .path = KN_SV("*")};
+    if (covered(have, &all) && covered(have, &urls))
+        return KN_STATUS_OK;
+    return kn_error(KN_FORBIDDEN,
+                    "clusterroles.rbac.authorization.k8s.io \"%.*s\" is forbidden: must have "
+                    "cluster-admin privileges to use the aggregationRule", KN_SV_ARG(r->name));
+}
+
+// What the user may do, as one list of rules.
+static const struct kn_json *rules_held(struct kn_request *r)
+{
+    struct kn_json *have = kn_json_new_array(r->arena), *others = kn_json_new_array(r->arena), *o;
+    kn_rbac_rules(r->server, r->arena, r->user, r->ns, have, others);
+    while ((o = kn_json_first(others))) {
+        kn_json_remove_child(others, o);
+        kn_json_append(have, o);
+    }
+    return have;
+}
+
+struct kn_status kn_rbac_may_grant(struct kn_request *r, const struct kn_json *obj,
+                                   const struct kn_obj *old)
 {
     if (kn_user_in(r->user, "system:masters"))
         return KN_STATUS_OK;
@@ -312,26 +337,23 @@ struct kn_status kn_rbac_may_grant(struct kn_apiserver *s, struct kn_request *r,
         bool cluster = kn_sv_is(kn_json_str(kn_json_get(ref, KN_K_kind)), "ClusterRole");
         q.name = kn_json_str(kn_json_get(ref, KN_K_name));
         q.resource = cluster ? KN_SV("clusterroles") : KN_SV("roles");
-        role = kn_cache_get(cache_of(s, q.resource.ptr), cluster ? KN_SV_NULL : r->ns, q.name);
+        role = kn_cache_get(cache_of(r->server, q.resource.ptr), cluster ? KN_SV_NULL : r->ns, q.name);
     } else {
         q.resource = r->plural;
         q.name = r->name;
     }
     struct kn_status status = KN_STATUS_OK;
-    if (!kn_rbac_allows(s, a, &q)) {
-        struct kn_json *have = kn_json_new_array(a), *others = kn_json_new_array(a);
-        kn_rbac_rules(s, a, r->user, r->ns, have, others);
-        struct kn_json *o;
-        while ((o = kn_json_first(others))) { // one list of everything
-            kn_json_remove_child(others, o);
-            kn_json_append(have, o);
-        }
+    if (!kn_rbac_allows(r->server, a, &q)) {
+        const struct kn_json *have = rules_held(r);
         if (ref && !role)
             status = kn_error(KN_NOT_FOUND, "%.*s.rbac.authorization.k8s.io \"%.*s\" not found",
                               KN_SV_ARG(q.resource), KN_SV_ARG(q.name));
         KN_JSON_EACH(rule, kn_json_get(ref && role ? role->root : obj, KN_K_rules))
         if (kn_ok(status))
             status = check_rule(r, have, rule);
+        if (kn_ok(status) && (kn_json_get(obj, KN_K_aggregationRule) ||
+                              (old && kn_json_get(old->root, KN_K_aggregationRule))))
+            status = check_aggregation(r, have);
     }
     kn_obj_unref(role);
     return status;

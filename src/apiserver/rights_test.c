@@ -1,0 +1,55 @@
+// Who may do what: nobody gives away more than he has.
+#include "apiserver/testing.h"
+
+#define RBAC "/apis/rbac.authorization.k8s.io/v1/"
+#define MERGE "application/merge-patch+json"
+
+// Lets a user do everything with cluster roles, except what "escalate" and "bind" say.
+static struct kn_http_client *role_editor(const char *name)
+{
+    char body[1024];
+    struct at_reply r = at_ask(at_admin, "PUT", RBAC "clusterroles/role-editor", "", NULL,
+              "{\"metadata\":{\"name\":\"role-editor\"},\"rules\":[{\"apiGroups\":[\"rbac.authorization.k8s.io\"],"
+              "\"resources\":[\"clusterroles\"],\"verbs\":[\"get\",\"create\",\"update\",\"patch\"]}]}");
+    kn_arena_free(r.arena);
+    snprintf(body, sizeof body,
+             "{\"metadata\":{\"name\":\"%s\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":"
+             "\"ClusterRole\",\"name\":\"role-editor\"},\"subjects\":[{\"kind\":\"User\",\"name\":\"%s\",\"apiGroup\":"
+             "\"rbac.authorization.k8s.io\"}]}", name, name);
+    at_expect(at_admin, "POST", RBAC "clusterrolebindings", body, 201, NULL);
+    return at_client(name, NULL);
+}
+
+KTEST(an_aggregation_rule_needs_every_right)
+{
+    static const char all[] = "\"aggregationRule\":{\"clusterRoleSelectors\":[{}]}";
+    static const char needs[] = "must have cluster-admin privileges to use the aggregationRule";
+    char body[512];
+    struct kn_http_client *editor = role_editor("gatherer");
+    at_expect(at_admin, "POST", RBAC "clusterroles",
+              "{\"metadata\":{\"name\":\"gathered\"},\"aggregationRule\":{\"clusterRoleSelectors\":[{"
+              "\"matchLabels\":{\"some\":\"label\"}}]},\"rules\":[]}", 201, NULL);
+    snprintf(body, sizeof body, "{\"metadata\":{\"name\":\"mine\"},%s,\"rules\":[]}", all);
+    at_expect(editor, "POST", RBAC "clusterroles", body, 403, needs);
+    snprintf(body, sizeof body, "{%s}", all);
+    at_expect_type(editor, "PATCH", RBAC "clusterroles/gathered", MERGE, body, 403, needs);
+    at_expect_type(editor, "PATCH", RBAC "clusterroles/gathered", MERGE, "{\"aggregationRule\":null}",
+                   403, needs);
+    // what gives nobody a right is free
+    at_expect_type(editor, "PATCH", RBAC "clusterroles/gathered", MERGE,
+                   "{\"metadata\":{\"finalizers\":[\"example.com/x\"]}}", 200, NULL);
+    at_expect_type(at_admin, "PATCH", RBAC "clusterroles/gathered", MERGE, body, 200, NULL);
+    kn_http_client_free(editor);
+}
+
+KTEST(a_label_that_gives_rights_away_needs_them)
+{
+    struct kn_http_client *editor = role_editor("labeller");
+    at_expect_type(editor, "PATCH", RBAC "clusterroles/cluster-admin", MERGE,
+                   "{\"metadata\":{\"labels\":{\"rbac.authorization.k8s.io/aggregate-to-view\":\"true\"}}}",
+                   403, "is attempting to grant RBAC permissions not currently held");
+    kn_http_client_free(editor);
+}
+
+AT_MAIN(KTEST_CASE(an_aggregation_rule_needs_every_right),
+        KTEST_CASE(a_label_that_gives_rights_away_needs_them))
