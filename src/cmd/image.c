@@ -16,7 +16,8 @@ static const struct kn_verb_help help_text = {
     .details = "  import FILE [-t NAME]    an OCI layout or archive, or a `docker save` archive\n"
                "  build FOLDER [-t NAME]   by the recipe in the folder, from Debian packages\n"
                "  list                     what is here\n"
-               "  remove NAME...           takes names away, and the bytes that nobody needs then",
+               "  remove NAME...           takes names away; the agent removes the bytes within minutes,\n"
+               "                           when no container stands on them",
     .examples = "  knarr image build images/nginx\n  knarr image import app.tar -t app:1.0\n"
                 "  knarr image list\n",
 };

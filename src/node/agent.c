@@ -16,6 +16,7 @@
 #include "node/pod_sandbox.h"
 #include "node/service_env.h"
 #include "node/shim_client.h"
+#include "node/upkeep.h"
 
 #define LEASE_SECONDS 40
 #define LEASE_EVERY (10 * KN_SECOND)
@@ -39,6 +40,7 @@ struct kn_agent {
     struct kn_puller *puller;
     struct kn_cache *pods, *nodes; // of this node alone
     const struct kn_resource *r_nodes, *r_pods, *r_leases, *r_maps, *r_secrets, *r_accounts;
+    struct kn_pressure pressure; // as it was told last; of the agent's thread
     pthread_t thread;
     pthread_mutex_t lock; // entries, stop, lost. Leaf but for the workers' own
     pthread_cond_t changed;
@@ -318,28 +320,46 @@ static void add_capacity(struct kn_agent *a, struct kn_buf *b, const char *name)
                 (long long)((int64_t)fs.f_blocks * (int64_t)fs.f_frsize / 1024));
 }
 
-static void add_conditions(struct kn_buf *b, struct kn_sv since)
+// A condition that was the same before keeps the time since when it is.
+static struct kn_sv since_when(const struct kn_json *node, const char *type, const char *status, struct kn_sv now)
 {
-    static const struct {
-        const char *type, *status, *reason, *message;
+    const struct kn_json *c;
+    KN_JSON_EACH(c, KN_JSON_AT(node, KN_K_status, KN_K_conditions))
+        if (kn_sv_is(kn_json_str(kn_json_get(c, KN_K_type)), type) &&
+            kn_sv_is(kn_json_str(kn_json_get(c, KN_K_status)), status))
+            return kn_json_str(kn_json_get(c, KN_K_lastTransitionTime));
+    return now;
+}
+
+static void add_conditions(struct kn_buf *b, const struct kn_pressure *p, const struct kn_json *before)
+{
+    const struct {
+        const char *type;
+        bool status;
+        const char *reason, *message;
     } all[] = {
-        {"MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"},
-        {"DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"},
-        {"PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"},
-        {"Ready", "True", "KubeletReady", "kubelet is posting ready status"},
+        {"MemoryPressure", p->memory, p->memory ? "KubeletHasInsufficientMemory" : "KubeletHasSufficientMemory",
+         p->memory ? "kubelet has insufficient memory available" : "kubelet has sufficient memory available"},
+        {"DiskPressure", p->disk, p->disk ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure",
+         p->disk ? "kubelet has disk pressure" : "kubelet has no disk pressure"},
+        {"PIDPressure", p->pids, p->pids ? "KubeletHasInsufficientPID" : "KubeletHasSufficientPID",
+         p->pids ? "kubelet has insufficient PID available" : "kubelet has sufficient PID available"},
+        {"Ready", true, "KubeletReady", "kubelet is posting ready status"},
     };
     char now[KN_TIME_TEXT];
     kn_time_format(kn_now(), KN_TIME_SECONDS, now);
     kn_buf_addc(b, "\"conditions\":[");
-    for (size_t i = 0; i < KN_ARRAY_LEN(all); i++)
-        kn_buf_addf(b, "%s{\"type\":\"%s\",\"status\":\"%s\",\"reason\":\"%s\",\"message\":\"%s\",\"lastHeartbeatTime\":\"%s\","
-                       "\"lastTransitionTime\":\"%.*s\"}",
-                    i ? "," : "", all[i].type, all[i].status, all[i].reason, all[i].message, now,
-                    since.len ? (int)since.len : (int)strlen(now), since.len ? since.ptr : now);
+    for (size_t i = 0; i < KN_ARRAY_LEN(all); i++) {
+        const char *status = all[i].status ? "True" : "False";
+        struct kn_sv since = since_when(before, all[i].type, status, kn_sv_c(now));
+        kn_buf_addf(b, "%s{\"type\":\"%s\",\"status\":\"%s\",\"reason\":\"%s\",\"message\":\"%s\","
+                       "\"lastHeartbeatTime\":\"%s\",\"lastTransitionTime\":\"%.*s\"}",
+                    i ? "," : "", all[i].type, status, all[i].reason, all[i].message, now, KN_SV_ARG(since));
+    }
     kn_buf_addc(b, "],");
 }
 
-static void add_status(struct kn_agent *a, struct kn_buf *b, struct kn_sv since)
+static void add_status(struct kn_agent *a, struct kn_buf *b, const struct kn_json *before)
 {
     KN_CLEANUP(kn_arena_cleanup) struct kn_arena *arena = kn_arena_new(0, 1u << 20);
     struct utsname u;
@@ -347,7 +367,8 @@ static void add_status(struct kn_agent *a, struct kn_buf *b, struct kn_sv since)
     kn_buf_addc(b, "\"status\":{");
     add_capacity(a, b, "capacity");
     add_capacity(a, b, "allocatable");
-    add_conditions(b, since);
+    kn_pressure_measure(a->c.data_dir, &a->pressure);
+    add_conditions(b, &a->pressure, before);
     kn_buf_addf(b, "\"addresses\":[{\"type\":\"InternalIP\",\"address\":\"%s\"},{\"type\":\"Hostname\",\"address\":\"%s\"}],",
                 a->c.host_ip, a->c.node_name);
     if (a->c.kubelet_port)
@@ -380,13 +401,8 @@ static struct kn_status patch_status(struct kn_agent *a)
     KN_CLEANUP(kn_obj_cleanup) const struct kn_obj *node = NULL;
     struct kn_buf b = KN_BUF(1u << 20);
     KN_TRY(kn_client_get(a->c.client, a->r_nodes, KN_SV_NULL, kn_sv_c(a->c.node_name), &node));
-    struct kn_sv since = KN_SV_NULL;
-    const struct kn_json *c;
-    KN_JSON_EACH(c, KN_JSON_AT(node->root, KN_K_status, KN_K_conditions))
-        if (kn_sv_is(kn_json_str(kn_json_get(c, KN_K_type)), "Ready") && kn_sv_is(kn_json_str(kn_json_get(c, KN_K_status)), "True"))
-            since = kn_json_str(kn_json_get(c, KN_K_lastTransitionTime));
     kn_buf_add_byte(&b, '{');
-    add_status(a, &b, since);
+    add_status(a, &b, node->root);
     kn_buf_add_byte(&b, '}');
     struct kn_status s = kn_client_patch(a->c.client, a->r_nodes, KN_SV_NULL, kn_sv_c(a->c.node_name), "status",
                                          KN_PATCH_STRATEGIC, kn_buf_sv(&b), NULL);
@@ -401,7 +417,7 @@ static struct kn_status register_node(struct kn_agent *a)
                     "\"kubernetes.io/os\":\"linux\",\"kubernetes.io/arch\":\"%s\",\"beta.kubernetes.io/os\":\"linux\","
                     "\"beta.kubernetes.io/arch\":\"%s\"}},\"spec\":{},",
                 a->c.node_name, a->c.node_name, kn_image_architecture(), kn_image_architecture());
-    add_status(a, &b, KN_SV_NULL);
+    add_status(a, &b, NULL);
     kn_buf_add_byte(&b, '}');
     struct kn_status s = create_from(a, a->r_nodes, KN_SV_NULL, &b);
     if (s.code == KN_ALREADY_EXISTS)
@@ -441,6 +457,24 @@ static struct kn_status renew_lease(struct kn_agent *a)
     return create_from(a, a->r_leases, ns, &b);
 }
 
+// The kernel tells of none of these, so they are looked at with every lease.
+static bool pressure_changed(struct kn_agent *a)
+{
+    struct kn_pressure now;
+    kn_pressure_measure(a->c.data_dir, &now);
+    return now.memory != a->pressure.memory || now.disk != a->pressure.disk || now.pids != a->pressure.pids;
+}
+
+static void collect(struct kn_agent *a)
+{
+    int64_t freed = 0;
+    struct kn_status st = kn_node_collect_images(&a->node, &freed);
+    if (st.code == KN_CONFLICT)
+        kn_status_done(&st); // the next time
+    else if (kn_log_status(KN_LOG_WARN, st, "collect unused images") && freed)
+        kn_info("%lld bytes of unused images were removed", (long long)freed);
+}
+
 // -- life ------------------------------------------------------------------------------------
 
 static struct entry *take_done(struct kn_agent *a, bool any)
@@ -467,10 +501,13 @@ static void *run(void *arg)
         if (lease_at <= kn_mono()) {
             kn_log_status(KN_LOG_WARN, renew_lease(a), "renew the node's lease");
             lease_at = kn_mono() + LEASE_EVERY;
+            if (pressure_changed(a))
+                status_at = 0;
         }
         if (status_at <= kn_mono()) {
             kn_log_status(KN_LOG_WARN, patch_status(a), "write the node's status");
             status_at = kn_mono() + STATUS_EVERY;
+            collect(a);
         }
         struct entry *e;
         pthread_mutex_lock(&a->lock);

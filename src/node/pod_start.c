@@ -202,7 +202,7 @@ static void new_id(struct kn_pod_worker *w, struct slot *s)
     snprintf(s->bundle, sizeof s->bundle, "%s/%.16s", w->sandbox.run, s->id);
 }
 
-struct kn_status kn_slot_start(struct kn_pod_worker *w, struct slot *s)
+static struct kn_status start_slot(struct kn_pod_worker *w, struct slot *s)
 {
     KN_CLEANUP(kn_arena_cleanup) struct kn_arena *a = kn_arena_new(16384, 64u << 20);
     struct kn_image image;
@@ -263,6 +263,15 @@ struct kn_status kn_slot_start(struct kn_pod_worker *w, struct slot *s)
     s->reason[0] = s->why[0] = s->message[0] = '\0';
     kn_worker_event(w, s, "Normal", "Started", "Started container %s", s->name);
     return KN_STATUS_OK;
+}
+
+struct kn_status kn_slot_start(struct kn_pod_worker *w, struct slot *s)
+{
+    // Until the container says on what it stands, nobody may take the image's layers away.
+    kn_images_hold(w->n->images);
+    struct kn_status st = start_slot(w, s);
+    kn_images_unhold(w->n->images);
+    return st;
 }
 
 static void read_message(struct kn_pod_worker *w, struct slot *s)

@@ -5,6 +5,7 @@
 #include "base/thread.h"
 #include "node/pod_worker.h"
 #include "node/testing.h"
+#include "node/upkeep.h"
 #include "tests/lib/ktest.h"
 
 static struct kn_testing t;
@@ -298,7 +299,7 @@ KTEST(says_why_a_container_waits)
 KTEST(a_readiness_probe_decides_who_is_ready)
 {
     static const char spec[] = "{\"terminationGracePeriodSeconds\":1,\"containers\":[{\"name\":\"c\"," IMAGE ",\"command\":[\"sh\",\"-c\",\"sleep 1; touch /ok; sleep 100\"],"
-                               "\"readinessProbe\":{\"exec\":{\"command\":[\"test\",\"-e\",\"/ok\"]},\"periodSeconds\":1}}]}";
+                               "\"readinessProbe\":{\"exec\":{\"command\":[\"sh\",\"-c\",\"dd if=/dev/zero bs=1000 count=1000 2>/dev/null && test -e /ok\"]},\"periodSeconds\":1}}]}";
     if (!usable)
         skip();
     struct kn_pod_worker *w = start(spec);
@@ -306,6 +307,23 @@ KTEST(a_readiness_probe_decides_who_is_ready)
     ktest_true(until(status_has, "\"type\":\"Ready\",\"status\":\"True\""));
     ktest_true(strstr(events, "Warning Unhealthy Readiness probe failed"));
     end(w, spec);
+}
+
+KTEST(bytes_of_an_image_stay_while_a_container_stands_on_them)
+{
+    static const char spec[] = "{\"terminationGracePeriodSeconds\":1,\"containers\":[{\"name\":\"c\"," IMAGE ",\"command\":[\"sleep\",\"100\"]}]}";
+    int64_t freed = -1;
+    if (!usable)
+        skip();
+    struct kn_pod_worker *w = start(spec);
+    ktest_true(until(status_has, "\"phase\":\"Running\""));
+    ktest_ok(kn_images_remove(t.images, KN_SV("busybox")));
+    ktest_ok(kn_node_collect_images(&node, &freed));
+    ktest_eq_int(freed, 0);
+    end(w, spec);
+    ktest_ok(kn_node_collect_images(&node, &freed));
+    ktest_true(freed > 100000);
+    ktest_true(kn_testing_busybox(&t)); // the tests after this one want it
 }
 
 int main(void)
@@ -328,6 +346,7 @@ int main(void)
         KTEST_CASE(what_had_ended_before_the_machine_was_off_stays_ended),
         KTEST_CASE(a_container_id_that_is_none_is_not_trusted),
         KTEST_CASE(a_readiness_probe_decides_who_is_ready),
+        KTEST_CASE(bytes_of_an_image_stay_while_a_container_stands_on_them),
     };
     return cmocka_run_group_tests_name("pod_worker", all, NULL, NULL);
 }
