@@ -51,5 +51,28 @@ KTEST(a_label_that_gives_rights_away_needs_them)
     kn_http_client_free(editor);
 }
 
-AT_MAIN(KTEST_CASE(an_aggregation_rule_needs_every_right),
+KTEST(a_put_that_creates_needs_the_right_to_create)
+{
+    static const char role[] = RBAC "namespaces/default/roles/updater";
+    static const char service[] = "/api/v1/namespaces/default/services/by-put";
+    static const char body[] = "{\"metadata\":{\"name\":\"by-put\"},\"spec\":{\"ports\":[{\"port\":80}]}}";
+    struct kn_http_client *user = at_client("updater", NULL);
+    at_expect(at_admin, "PUT", role,
+              "{\"metadata\":{\"name\":\"updater\"},\"rules\":[{\"apiGroups\":[\"\"],\"resources\":[\"services\"],"
+              "\"verbs\":[\"update\"]}]}", 201, NULL);
+    at_expect(at_admin, "POST", RBAC "namespaces/default/rolebindings",
+              "{\"metadata\":{\"name\":\"updater\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":"
+              "\"Role\",\"name\":\"updater\"},\"subjects\":[{\"kind\":\"User\",\"name\":\"updater\",\"apiGroup\":"
+              "\"rbac.authorization.k8s.io\"}]}", 201, NULL);
+    at_expect(user, "PUT", service, body, 403, "cannot create resource \\\"services\\\"");
+    at_expect(at_admin, "GET", service, NULL, 404, NULL);
+    at_expect_type(at_admin, "PATCH", role, MERGE,
+                   "{\"rules\":[{\"apiGroups\":[\"\"],\"resources\":[\"services\"],\"verbs\":[\"update\","
+                   "\"create\"]}]}", 200, NULL);
+    at_expect(user, "PUT", service, body, 201, NULL);
+    kn_http_client_free(user);
+}
+
+AT_MAIN(KTEST_CASE(a_put_that_creates_needs_the_right_to_create),
+        KTEST_CASE(an_aggregation_rule_needs_every_right),
         KTEST_CASE(a_label_that_gives_rights_away_needs_them))
