@@ -308,6 +308,12 @@ struct kn_status kn_apiserver_set_identity(struct kn_apiserver *s, const struct 
     return kn_tls_set_identity(s->tls, chain, key);
 }
 
+struct kn_status kn_apiserver_set_kubelet_identity(struct kn_apiserver *s, const struct kn_certs *chain,
+                                                   struct kn_key *key)
+{
+    return kn_tls_set_identity(s->kubelet_tls, chain, key);
+}
+
 struct end_watches {
     struct kn_task task;
     struct kn_apiserver *server;

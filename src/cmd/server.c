@@ -85,16 +85,24 @@ static void stop(struct server *s)
     kn_store_close(s->store);
 }
 
-static void reload(struct server *s)
+static struct kn_status load_again(struct server *s, const char *name,
+                                   struct kn_status (*set)(struct kn_apiserver *, const struct kn_certs *,
+                                                           struct kn_key *))
 {
     struct kn_identity fresh;
-    struct kn_status st = kn_identity_load(s->folder, "server", &fresh);
-    if (kn_ok(st)) {
-        st = kn_apiserver_set_identity(s->api, &fresh.chain, fresh.key);
-        kn_identity_done(&fresh);
-    }
-    if (kn_log_status(KN_LOG_ERROR, st, "load the serving certificate again"))
-        kn_info("the serving certificate was loaded again");
+    KN_TRY(kn_identity_load(s->folder, name, &fresh));
+    struct kn_status st = set(s->api, &fresh.chain, fresh.key);
+    kn_identity_done(&fresh);
+    return st;
+}
+
+static void reload(struct server *s)
+{
+    struct kn_status st = load_again(s, "server", kn_apiserver_set_identity);
+    if (kn_ok(st))
+        st = load_again(s, "kubelet-client", kn_apiserver_set_kubelet_identity);
+    if (kn_log_status(KN_LOG_ERROR, st, "load the server's certificates again"))
+        kn_info("the server's certificates were loaded again");
 }
 
 // One sample of the newest revision a tick; what was the newest KEEP_HISTORY ago may be forgotten.

@@ -13,6 +13,7 @@
 #define SERVERS_MAX 3            // as in resolv.conf(5)
 #define TRY_TIME (2 * KN_SECOND) // for one resolver
 #define UNDER_WAY_MAX 1024
+#define WAITERS_MAX 8192 // of all questions: one that comes again while it is under way waits with it
 #define HEADER 12                // bytes of a message before its question
 #define CONF_MAX (64u << 10)
 #define CONF_EVERY KN_SECOND
@@ -69,6 +70,7 @@ struct kn_dns_forward {
     int64_t look_at;        // when the file is looked at again
     struct timespec conf_time;
     struct kn_map under_way; // struct question
+    size_t waiting;
     struct kn_map cache; // struct kept
     struct kn_list by_age;
     size_t cache_bytes;
@@ -221,6 +223,7 @@ static void finish(struct question *q, struct kn_sv response)
             memcpy(copy.ptr + HEADER, w->asked.ptr, w->asked.len);
         w->done(w->arg, kn_buf_sv(&copy));
         free(w);
+        f->waiting--;
     }
     kn_buf_done(&copy);
     kn_buf_done(&q->query);
@@ -394,6 +397,7 @@ static void wait_for(struct question *q, struct kn_sv query, const struct kn_dns
     w->done = done;
     w->arg = arg;
     kn_list_append(&q->waiters, &w->link);
+    q->f->waiting++;
 }
 
 static struct question *question_new(struct kn_dns_forward *f, const char *key, struct kn_sv query,
@@ -433,12 +437,12 @@ void kn_dns_forward_ask(struct kn_dns_forward *f, struct kn_sv query, const stru
     key_of(m, kept_key);
     snprintf(key, sizeof key, "%s %s", tcp ? "tcp" : "udp", kept_key);
     struct question *q = kn_map_get(&f->under_way, kn_sv_c(key));
-    if (q) {
+    if (q && f->waiting < WAITERS_MAX) {
         wait_for(q, query, m, done, arg);
         return;
     }
     look_at_conf(f);
-    if (!f->servers_len || f->under_way.len >= UNDER_WAY_MAX) {
+    if (q || !f->servers_len || f->waiting >= WAITERS_MAX || f->under_way.len >= UNDER_WAY_MAX) {
         f->stats.failed++;
         done(arg, KN_SV_NULL);
         return;

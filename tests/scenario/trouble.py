@@ -89,6 +89,23 @@ def serial(m, name):
     return m.run("openssl", "x509", "-noout", "-serial", "-enddate", "-in", f"{m.data}/{name}.crt").out
 
 
+def renewed_while_running(m):
+    """A server that gets a new client certificate shows it to nodes: the old one is taken away first."""
+    m.kubectl("run", "before", "--image=busybox", "--restart=Never", "--command", "--", "echo", "alive")
+    m.until("a pod's log comes", lambda: m.kubectl("logs", "before").out == "alive\n")
+    old = serial(m, "server/kubelet-client"), serial(m, "pki/node-server")
+    for name in ("server/kubelet-client", "pki/node-server"):
+        os.unlink(f"{m.data}/{name}.crt")
+    os.kill(m.pid("supervisor"), signal.SIGHUP)
+    m.until("new certificates lie there", lambda: all(
+        os.path.exists(f"{m.data}/{name}.crt") for name in ("server/kubelet-client", "pki/node-server")))
+    check(old != (serial(m, "server/kubelet-client"), serial(m, "pki/node-server")), "they are others")
+    m.until("the server says that it has them", lambda: "loaded again" in open(f"{m.data}/log/server.log").read())
+    check("load the server's certificates again" not in open(f"{m.data}/log/server.log").read(), "without an error")
+    check(m.kubectl("logs", "before").out == "alive\n", "a pod's log comes over renewed certificates")
+    step("certificates are renewed while the cluster runs")
+
+
 def expired(m):
     """Leaf certificates that ended long ago, as after a year in a drawer."""
     m.knarr("down")
@@ -176,6 +193,7 @@ def run(m):
     two_supervisors(m)
     killed_while_written(m)
     full_disk(m)
+    renewed_while_running(m)
     ca_config(m)
     expired(m)
     m.knarr("reset", code=None)
