@@ -37,6 +37,11 @@ struct kn_arena *kn_arena_new(size_t first, size_t limit)
     return a;
 }
 
+void kn_arena_set_step(struct kn_arena *a, size_t size)
+{
+    a->next_size = size < BLOCK_MAX ? size : BLOCK_MAX;
+}
+
 void kn_arena_free(struct kn_arena *a)
 {
     if (!a)

@@ -11,6 +11,9 @@ struct kn_arena;
 // `first` is how many bytes the first block holds (0: a default of 1 KiB); later blocks double up
 // to 64 KiB. `limit` is the largest sum of all allocations; beyond it allocation fails.
 struct kn_arena *kn_arena_new(size_t first, size_t limit);
+// Size of the next block, in place of twice the first: for arenas that live long and are nearly
+// filled by their first block.
+void kn_arena_set_step(struct kn_arena *a, size_t size);
 void kn_arena_free(struct kn_arena *a); // NULL is allowed
 static inline void kn_arena_cleanup(struct kn_arena **a)
 {

@@ -3,14 +3,30 @@
 #include "base/clock.h"
 #include "base/num.h"
 
-// Beside the text: the tree, at 24 to 40 bytes a value, is about as large as compact text.
 #define ARENA_LIMIT ((size_t)KN_OBJ_MAX * 16)
+#define SLACK 96 // alignment, and the names of a few members that are no atoms
+#define STEP 256 // what is missing beyond that: labels and data have such names, too
 
-// Reserves the arena and the place for the text; the caller fills .text and calls finish.
-static struct kn_obj *begin(size_t text_len, char **ret_text)
+// Bytes that the tree of a text will take: a value stands behind every opening and every comma. Commas
+// within strings count as well, so no more than once the text is reserved for them.
+static size_t tree_size(struct kn_sv text)
 {
-    size_t guess = sizeof(struct kn_obj) + text_len + text_len * 7 / 8;
-    struct kn_arena *a = kn_arena_new(guess, ARENA_LIMIT);
+    size_t values = 1;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        values += (size_t)((c == ',') | (c == '{') | (c == '['));
+    }
+    size_t bytes = values * sizeof(struct kn_json);
+    return bytes < text.len + 512 ? bytes : text.len + 512;
+}
+
+// Reserves the arena and the place for the text, which is about to be `text` with `more` bytes in it;
+// the caller fills .text and calls finish.
+static struct kn_obj *begin(struct kn_sv text, size_t more, char **ret_text)
+{
+    size_t text_len = text.len + more;
+    struct kn_arena *a = kn_arena_new(sizeof(struct kn_obj) + text_len + tree_size(text) + SLACK, ARENA_LIMIT);
+    kn_arena_set_step(a, text_len / 4 > STEP ? text_len / 4 : STEP);
     struct kn_obj *o = KN_ARENA_NEW(a, struct kn_obj);
     *ret_text = kn_arena_bytes(a, text_len);
     if (!o || !*ret_text) {
@@ -66,7 +82,7 @@ static struct kn_status too_large(size_t len)
 struct kn_status kn_obj_parse(struct kn_sv text, const struct kn_obj **ret)
 {
     char *place;
-    struct kn_obj *o = text.len <= 2 * (size_t)KN_OBJ_MAX ? begin(text.len, &place) : NULL;
+    struct kn_obj *o = text.len <= 2 * (size_t)KN_OBJ_MAX ? begin(text, 0, &place) : NULL;
     if (!o)
         return too_large(text.len);
     memcpy(place, text.ptr, text.len);
@@ -149,7 +165,7 @@ struct kn_status kn_obj_from_stored(struct kn_sv value, int64_t rev, const struc
     char insert[48];
     int n = snprintf(insert, sizeof insert, "\"resourceVersion\":\"%lld\",", (long long)rev);
     char *place;
-    struct kn_obj *o = begin(text.len + (size_t)n, &place);
+    struct kn_obj *o = begin(text, (size_t)n, &place);
     if (!o)
         return too_large(text.len);
     memcpy(place, text.ptr, splice);

@@ -33,6 +33,25 @@ KTEST(decodes_metadata_once)
     ktest_fails(kn_obj_parse(KN_SV("{"), &o), SYNTAX, NULL);
 }
 
+// A cache holds many small objects: what is beside text and tree must not be larger than they are.
+KTEST(takes_little_more_than_its_text_and_its_tree)
+{
+    static const char text[] =
+        "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"100000\",\"generateName\":"
+        "\"small-\",\"labels\":{\"a\":\"b\"},\"name\":\"small-bcdfg\",\"namespace\":\"list\",\"uid\":\"00000000-0000-4000-8000-"
+        "000000000000\",\"creationTimestamp\":\"2026-11-24T07:42:52Z\"},\"data\":{\"k\":\"vvvvvvvvvvvvvvvvvvvvvvvvvvvvvv\"}}";
+    static const char *const texts[] = {pod_text, text};
+    for (size_t i = 0; i < KN_ARRAY_LEN(texts); i++) {
+        const struct kn_obj *o;
+        ktest_ok(kn_obj_parse(kn_sv_c(texts[i]), &o));
+        size_t taken = kn_arena_size(o->arena), len = strlen(texts[i]);
+        if (taken > sizeof(struct kn_obj) + len + len * 3 / 2 + 300)
+            print_error("%zu bytes for a text of %zu\n", taken, len);
+        ktest_true(taken <= sizeof(struct kn_obj) + len + len * 3 / 2 + 300);
+        kn_obj_unref(o);
+    }
+}
+
 KTEST(comes_back_from_the_store_with_the_revision_that_it_got)
 {
     struct kn_arena *a = kn_arena_new(0, 1 << 20);
@@ -126,7 +145,7 @@ KTEST(names_are_refused_with_a_reason)
     kn_arena_free(a);
 }
 
-KTEST_MAIN(KTEST_CASE(decodes_metadata_once),
+KTEST_MAIN(KTEST_CASE(decodes_metadata_once), KTEST_CASE(takes_little_more_than_its_text_and_its_tree),
            KTEST_CASE(comes_back_from_the_store_with_the_revision_that_it_got),
            KTEST_CASE(label_selectors_select_as_upstream_does),
            KTEST_CASE(field_selectors_know_which_fields_there_are),
