@@ -30,7 +30,8 @@ KTEST(fails_at_its_limit_and_remembers_it)
     ktest_true(kn_arena_alloc(a, 40) != NULL);
     ktest_true(kn_arena_calloc(a, SIZE_MAX / 2, 3) == NULL);
     ktest_true(kn_arena_dup(a, KN_SV("x")).ptr == NULL);
-    ktest_fails(kn_arena_error(a, "the list"), TOO_LARGE, "the list needs more than the limit of 100");
+    ktest_fails(kn_arena_error(a, "the list"), TOO_LARGE,
+                "the list needs more than the limit of 100");
     kn_arena_free(a);
 }
 

@@ -105,8 +105,9 @@ struct kn_status kn_time_parse(struct kn_sv text, struct kn_time *ret)
     int oh = 0, om = 0, sign = 1;
     if (i + 1 == t.len && (t.ptr[i] == 'Z' || t.ptr[i] == 'z'))
         ;
-    else if (i + 6 == t.len && (t.ptr[i] == '+' || t.ptr[i] == '-') && digits_at(t, i + 1, 2, &oh) &&
-             t.ptr[i + 3] == ':' && digits_at(t, i + 4, 2, &om) && oh < 24 && om < 60)
+    else if (i + 6 == t.len && (t.ptr[i] == '+' || t.ptr[i] == '-') &&
+             digits_at(t, i + 1, 2, &oh) && t.ptr[i + 3] == ':' && digits_at(t, i + 4, 2, &om) &&
+             oh < 24 && om < 60)
         sign = t.ptr[i] == '-' ? -1 : 1;
     else
         goto bad;

@@ -11,7 +11,12 @@ struct kn_time {
     int64_t ns;
 };
 
-enum kn_time_digits { KN_TIME_SECONDS = 0, KN_TIME_MILLIS = 3, KN_TIME_MICROS = 6, KN_TIME_NANOS = 9 };
+enum kn_time_digits {
+    KN_TIME_SECONDS = 0,
+    KN_TIME_MILLIS = 3,
+    KN_TIME_MICROS = 6,
+    KN_TIME_NANOS = 9
+};
 #define KN_TIME_TEXT 40
 
 struct kn_time kn_now(void);

@@ -142,8 +142,8 @@ struct kn_status kn_cert_parse_der(struct kn_sv der, struct kn_cert **ret);
 struct kn_status kn_cert_make_ca(struct kn_key *key, const struct kn_cert_info *subject,
                                  struct kn_cert **ret);
 // A certificate for the public part of `key`, signed by the authority. A random 128 bit serial.
-// not_after is cut to the authority's own. KN_INVALID for an address that is none, or a name that is
-// longer than X.509 allows (64 bytes for CN and O).
+// not_after is cut to the authority's own. KN_INVALID for an address that is none, or a name that
+// is longer than X.509 allows (64 bytes for CN and O).
 struct kn_status kn_cert_issue(const struct kn_cert *ca, struct kn_key *ca_key, struct kn_key *key,
                                const struct kn_cert_info *subject, struct kn_cert **ret);
 // Chain of trust from `leaf` over `between` (NULL: none) to one of `roots`, at time `when`, for one

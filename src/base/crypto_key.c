@@ -179,7 +179,8 @@ struct kn_status kn_key_get_jwk(const struct kn_key *k, struct kn_jwk *ret)
         ok = get_number(k, OSSL_PKEY_PARAM_RSA_N, 0, j.a, sizeof j.a, &j.a_len) &&
              get_number(k, OSSL_PKEY_PARAM_RSA_E, 0, j.b, sizeof j.b, &j.b_len);
     if (!ok)
-        return kn_error(KN_NOT_SUPPORTED, "write a key as JWK: only EC P-256 and RSA are supported");
+        return kn_error(KN_NOT_SUPPORTED,
+                        "write a key as JWK: only EC P-256 and RSA are supported");
     *ret = j;
     return KN_STATUS_OK;
 }

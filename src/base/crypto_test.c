@@ -109,9 +109,16 @@ KTEST(issues_certificates_that_verify_for_their_purpose_and_time_only)
     struct kn_sv orgs[] = {KN_SV("system:masters"), KN_SV("system:nodes")};
     struct kn_sv dns[] = {KN_SV("node-1"), KN_SV("*.example.org")};
     struct kn_sv ips[] = {KN_SV("10.0.0.1"), KN_SV("fd00::1")};
-    struct kn_cert_info want = {.cn = KN_SV("system:node:n1"), .orgs = orgs, .orgs_len = 2,
-                                .dns = dns, .dns_len = 2, .ips = ips, .ips_len = 2,
-                                .usage = KN_CERT_CLIENT, .not_before = at(-1), .not_after = at(200)};
+    struct kn_cert_info want = {.cn = KN_SV("system:node:n1"),
+                                .orgs = orgs,
+                                .orgs_len = 2,
+                                .dns = dns,
+                                .dns_len = 2,
+                                .ips = ips,
+                                .ips_len = 2,
+                                .usage = KN_CERT_CLIENT,
+                                .not_before = at(-1),
+                                .not_after = at(200)};
     ktest_ok(kn_cert_issue(ca, ca_key, key, &want, &leaf));
     const struct kn_cert_info *got = kn_cert_info(leaf);
     ktest_eq_sv(got->cn, "system:node:n1");
@@ -138,7 +145,8 @@ KTEST(issues_certificates_that_verify_for_their_purpose_and_time_only)
     ktest_fails(kn_cert_verify(leaf, NULL, &wrong, KN_CERT_CLIENT, kn_now()), UNAUTHORIZED, NULL);
     ktest_true(kn_cert_matches(leaf, KN_SV("node-1")) && kn_cert_matches(leaf, KN_SV("10.0.0.1")));
     ktest_true(kn_cert_matches(leaf, KN_SV("a.example.org")));
-    ktest_true(!kn_cert_matches(leaf, KN_SV("node-2")) && !kn_cert_matches(leaf, KN_SV("10.0.0.2")));
+    ktest_true(!kn_cert_matches(leaf, KN_SV("node-2")) &&
+               !kn_cert_matches(leaf, KN_SV("10.0.0.2")));
     ktest_true(!kn_cert_matches(leaf, KN_SV("")));
     kn_certs_done(&wrong);
     kn_certs_done(&roots);

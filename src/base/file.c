@@ -126,7 +126,8 @@ int kn_dir_open_below(int root, const char *path, mode_t mode, uint64_t resolve)
         size_t len = strcspn(from, "/");
         snprintf(upto, sizeof upto, "%.*s", (int)(from - path + (ptrdiff_t)len), path);
         int fd = kn_open_below(root, upto, O_PATH | O_DIRECTORY, resolve);
-        if (fd < 0 && errno == ENOENT && (mkdirat(above, upto + (from - path), mode) == 0 || errno == EEXIST))
+        if (fd < 0 && errno == ENOENT &&
+            (mkdirat(above, upto + (from - path), mode) == 0 || errno == EEXIST))
             fd = kn_open_below(root, upto, O_PATH | O_DIRECTORY, resolve);
         int err = errno;
         close(above);
@@ -142,7 +143,8 @@ int kn_dir_open_below(int root, const char *path, mode_t mode, uint64_t resolve)
 // -- removing a tree ---------------------------------------------------------------------------
 //
 // Trees may be as deep as somebody wanted them, so neither the stack nor the descriptors may grow
-// with them: what lies deeper than DEPTH_MAX is moved up into the top folder and removed from there.
+// with them: what lies deeper than DEPTH_MAX is moved up into the top folder and removed from
+// there.
 
 #define DEPTH_MAX 32
 

@@ -18,7 +18,8 @@ struct kn_status kn_dir_make(const char *path, mode_t mode);
 int kn_open_below(int root, const char *path, uint64_t flags, uint64_t resolve);
 // The same for a folder (O_PATH), made with its parents where it is missing.
 int kn_dir_open_below(int root, const char *path, mode_t mode, uint64_t resolve);
-// Like rm -rf at any depth, but never crosses into another mount. A path that does not exist is fine.
+// Like rm -rf at any depth, but never crosses into another mount. A path that does not exist is
+// fine.
 struct kn_status kn_dir_remove(const char *path);
 // Writes all bytes or fails.
 struct kn_status kn_fd_write_all(int fd, struct kn_sv bytes);

@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 void *kn_alloc(size_t size) __attribute__((malloc, alloc_size(1), returns_nonnull));
-void *kn_calloc(size_t count, size_t size) __attribute__((malloc, alloc_size(1, 2), returns_nonnull));
+void *kn_calloc(size_t count, size_t size)
+    __attribute__((malloc, alloc_size(1, 2), returns_nonnull));
 // Frees nothing on overflow of count * size: it aborts.
 void *kn_realloc(void *ptr, size_t count, size_t size);
 

@@ -8,7 +8,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-static const char search_path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+static const char search_path[] =
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 static void find_program(const char *name, char *path, size_t size)
 {

@@ -2,7 +2,8 @@
 
 #include "lib/ktest.h"
 
-static struct kn_status sh(const char *script, const char *input, struct kn_buf *out, int64_t for_ns)
+static struct kn_status sh(const char *script, const char *input, struct kn_buf *out,
+                           int64_t for_ns)
 {
     const char *const argv[] = {"sh", "-c", script, NULL};
     return kn_process_run(argv, kn_sv_c(input), out, kn_mono() + for_ns);
@@ -29,7 +30,8 @@ KTEST(says_how_a_program_failed)
                 "sh failed with exit code 3: wrong");
     ktest_fails(sh("kill -9 $$", "", NULL, 10 * KN_SECOND), IO, "exit code 137");
     const char *const argv[] = {"no-such-program-here", NULL};
-    ktest_fails(kn_process_run(argv, KN_SV_NULL, NULL, KN_FOREVER), NOT_FOUND, "no-such-program-here");
+    ktest_fails(kn_process_run(argv, KN_SV_NULL, NULL, KN_FOREVER), NOT_FOUND,
+                "no-such-program-here");
 }
 
 KTEST(kills_a_program_at_its_deadline)
@@ -48,6 +50,6 @@ KTEST(hands_on_exactly_the_descriptors_that_are_named)
     kn_buf_done(&out);
 }
 
-KTEST_MAIN(KTEST_CASE(feeds_a_program_and_takes_what_it_says), KTEST_CASE(says_how_a_program_failed),
-           KTEST_CASE(kills_a_program_at_its_deadline),
+KTEST_MAIN(KTEST_CASE(feeds_a_program_and_takes_what_it_says),
+           KTEST_CASE(says_how_a_program_failed), KTEST_CASE(kills_a_program_at_its_deadline),
            KTEST_CASE(hands_on_exactly_the_descriptors_that_are_named))

@@ -47,7 +47,8 @@ void kn_tree_done(struct kn_tree *t)
 }
 
 // Index of the first element that is not before the key; *equal says whether it is at the key.
-static int search(const struct kn_tree *t, const struct kn_tree_node *x, const void *key, int *equal)
+static int search(const struct kn_tree *t, const struct kn_tree_node *x, const void *key,
+                  int *equal)
 {
     int lo = 0, hi = x->n;
     *equal = 0;
