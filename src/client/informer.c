@@ -91,9 +91,9 @@ static bool concerns(const struct informer *f, const struct kn_resource *r, cons
     return f->resource == r && (f->options.ns.ptr == NULL || kn_sv_eq(f->options.ns, o->ns));
 }
 
-// What the watch has passed already is as the watch said. What it has not is newer than anything that
-// the cache has. An object of another uid in its place is left to the watch, which tells of the end of
-// the first; with a selector, only objects that are there are taken to match still.
+// What the watch has passed already is as the watch said. What it has not is newer than anything
+// that the cache has. An object of another uid in its place is left to the watch, which tells of
+// the end of the first; with a selector, only objects that are there are taken to match still.
 static void take_own_write(struct informer *f, const struct kn_obj *o)
 {
     if (o->rev <= f->rev || f->rev == 0)
