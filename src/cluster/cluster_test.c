@@ -125,7 +125,9 @@ KTEST(nothing_ends_and_a_cluster_that_slept_for_years_wakes_up)
     static const struct {
         int days; // after the start
         int renewed;
-    } cases[] = {{200, 0}, {250, 6}, {300, 0}, {500, 6}, {500 + 366 * 5, 6}, {500 + 366 * 20, 6}, {501 + 366 * 20, 0}};
+    } cases[] = {{200, 0},           {250, 6},           {300, 0},
+                 {500, 6},           {500 + 366 * 5, 6}, {500 + 366 * 20, 6},
+                 {501 + 366 * 20, 0}};
     struct kn_pki p = config(NULL, 0);
     int renewed;
     struct kn_time start = kn_now();
@@ -154,7 +156,8 @@ static bool openssl_says(const char *const *argv, const char *part)
     struct kn_status s = kn_process_run(argv, KN_SV_NULL, &out, kn_mono() + 20 * KN_SECOND);
     bool says = kn_ok(s) && strstr(kn_buf_cstr(&out), part);
     if (!says)
-        print_error("openssl %s: \"%s\" not in:\n%s%s", argv[1], part, kn_buf_cstr(&out), kn_status_text(&s));
+        print_error("openssl %s: \"%s\" not in:\n%s%s", argv[1], part, kn_buf_cstr(&out),
+                    kn_status_text(&s));
     kn_status_done(&s);
     kn_buf_done(&out);
     return says;
@@ -164,11 +167,14 @@ KTEST(openssl_agrees_with_every_certificate)
 {
     static const struct {
         const char *dir, *file, *purpose, *subject;
-    } cases[] = {{server_folder, "server.crt", "sslserver", "subject=CN = kube-apiserver"},
-                 {server_folder, "kubelet-client.crt", "sslclient", "subject=CN = kube-apiserver-kubelet-client"},
-                 {root_folder, "admin.crt", "sslclient", "subject=O = system:masters, CN = kubernetes-admin"},
-                 {root_folder, "node.crt", "sslclient", "subject=O = system:nodes, CN = system:node:n1"},
-                 {root_folder, "node-server.crt", "sslserver", "subject=CN = n1"}};
+    } cases[] = {
+        {server_folder, "server.crt", "sslserver", "subject=CN = kube-apiserver"},
+        {server_folder, "kubelet-client.crt", "sslclient",
+         "subject=CN = kube-apiserver-kubelet-client"},
+        {root_folder, "admin.crt", "sslclient",
+         "subject=O = system:masters, CN = kubernetes-admin"},
+        {root_folder, "node.crt", "sslclient", "subject=O = system:nodes, CN = system:node:n1"},
+        {root_folder, "node-server.crt", "sslserver", "subject=CN = n1"}};
     const struct kn_sv addresses[] = {KN_SV("192.0.2.7")};
     struct kn_pki p = config(addresses, 1);
     int renewed;
@@ -177,18 +183,22 @@ KTEST(openssl_agrees_with_every_certificate)
     path_to(ca, root_folder, "ca.crt");
     for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++) {
         path_to(path, cases[i].dir, cases[i].file);
-        const char *const verify[] = {"openssl", "verify", "-x509_strict", "-purpose", cases[i].purpose,
-                                      "-CAfile", ca, path, NULL};
+        const char *const verify[] = {
+            "openssl", "verify", "-x509_strict", "-purpose", cases[i].purpose,
+            "-CAfile", ca,       path,           NULL};
         const char *const subject[] = {"openssl", "x509", "-noout", "-subject", "-in", path, NULL};
         ktest_true(openssl_says(verify, ": OK"));
         ktest_true(openssl_says(subject, cases[i].subject));
     }
     path_to(path, server_folder, "server.crt");
-    const char *const names[] = {"openssl", "x509", "-noout", "-ext", "subjectAltName", "-in", path, NULL};
-    ktest_true(openssl_says(names, "DNS:kubernetes, DNS:kubernetes.default, DNS:kubernetes.default.svc, "
-                                   "DNS:kubernetes.default.svc.cluster.local, DNS:localhost, DNS:n1, "
-                                   "IP Address:127.0.0.1, IP Address:10.96.0.1, IP Address:192.0.2.7"));
-    const char *const authority[] = {"openssl", "x509", "-noout", "-ext", "basicConstraints", "-in", ca, NULL};
+    const char *const names[] = {"openssl",        "x509", "-noout", "-ext",
+                                 "subjectAltName", "-in",  path,     NULL};
+    ktest_true(openssl_says(names,
+                            "DNS:kubernetes, DNS:kubernetes.default, DNS:kubernetes.default.svc, "
+                            "DNS:kubernetes.default.svc.cluster.local, DNS:localhost, DNS:n1, "
+                            "IP Address:127.0.0.1, IP Address:10.96.0.1, IP Address:192.0.2.7"));
+    const char *const authority[] = {"openssl",          "x509", "-noout", "-ext",
+                                     "basicConstraints", "-in",  ca,       NULL};
     ktest_true(openssl_says(authority, "CA:TRUE"));
 }
 
@@ -206,15 +216,18 @@ KTEST(a_context_comes_and_goes_and_others_stay)
 {
     char path[128];
     snprintf(path, sizeof path, "%s/kube/config", folder);
-    struct kn_kubeconfig k = {"knarr", "https://127.0.0.1:6443", KN_SV("ca"), KN_SV("cert"), KN_SV("key")};
+    struct kn_kubeconfig k = {"knarr", "https://127.0.0.1:6443", KN_SV("ca"), KN_SV("cert"),
+                              KN_SV("key")};
     ktest_ok(kn_kubeconfig_add(path, &k));
     ktest_true(file_has(path, "\"current-context\": \"knarr\""));
     ktest_ok(kn_kubeconfig_remove(path, "knarr"));
     ktest_true(!kn_file_exists(path)); // there was nothing else in it
 
-    ktest_ok(kn_file_write(path, KN_SV("apiVersion: v1\nkind: Config\ncurrent-context: other\n"
-                                       "clusters:\n- name: other\n  cluster: {server: 'https://x'}\n"
-                                       "users: []\ncontexts: []\n"), 0600, false));
+    ktest_ok(kn_file_write(path,
+                           KN_SV("apiVersion: v1\nkind: Config\ncurrent-context: other\n"
+                                 "clusters:\n- name: other\n  cluster: {server: 'https://x'}\n"
+                                 "users: []\ncontexts: []\n"),
+                           0600, false));
     ktest_ok(kn_kubeconfig_add(path, &k));
     ktest_ok(kn_kubeconfig_add(path, &k)); // not twice
     ktest_true(file_has(path, "https://x") && file_has(path, "https://127.0.0.1:6443"));
@@ -229,12 +242,14 @@ KTEST(the_file_stays_its_owners_and_a_link_stays_a_link)
 {
     char path[256], target[256], dir[128];
     struct stat st;
-    struct kn_kubeconfig k = {"knarr", "https://127.0.0.1:6443", KN_SV("ca"), KN_SV("cert"), KN_SV("key")};
+    struct kn_kubeconfig k = {"knarr", "https://127.0.0.1:6443", KN_SV("ca"), KN_SV("cert"),
+                              KN_SV("key")};
     snprintf(dir, sizeof dir, "%s/home", folder);
     ktest_eq_int(mkdir(dir, 0700), 0);
     snprintf(path, sizeof path, "%s/config", dir);
     snprintf(target, sizeof target, "%s/real", dir);
-    ktest_ok(kn_file_write(target, KN_SV("apiVersion: v1\nkind: Config\nclusters:\n- name: other\n"), 0640, false));
+    ktest_ok(kn_file_write(
+        target, KN_SV("apiVersion: v1\nkind: Config\nclusters:\n- name: other\n"), 0640, false));
     ktest_eq_int(symlink("real", path), 0);
     if (getuid() == 0)
         ktest_eq_int(chown(target, 12345, 12346), 0);

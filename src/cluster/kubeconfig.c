@@ -98,14 +98,18 @@ static struct kn_status load(struct kn_arena *a, const char *path, struct kn_jso
 }
 
 // Who the file belongs to: as it is, or for a new one as the folder around it, whose owner is the
-// person whose kubeconfig this is even where root writes it. The world may not read it: it holds keys.
+// person whose kubeconfig this is even where root writes it. The world may not read it: it holds
+// keys.
 static void owner_of(const char *path, struct stat *st)
 {
     char folder[PATH_MAX];
     if (stat(path, st) == 0)
         return;
     ptrdiff_t slash = kn_sv_rfind(kn_sv_c(path), '/');
-    snprintf(folder, sizeof folder, "%.*s", slash > 0 ? (int)slash : 1, slash > 0 ? path : slash ? "." : "/");
+    snprintf(folder, sizeof folder, "%.*s", slash > 0 ? (int)slash : 1,
+             slash > 0 ? path
+             : slash   ? "."
+                       : "/");
     if (stat(folder, st) < 0)
         *st = (struct stat){.st_uid = geteuid(), .st_gid = getegid()};
     st->st_mode = 0600;

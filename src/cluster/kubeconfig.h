@@ -1,8 +1,8 @@
-// The user's kubeconfig: a cluster, a user and a context of one name, beside whatever else is there.
-// The file is YAML; it is read as such and written as JSON-compatible YAML, with everything that was
-// in it. A file keeps its owner and its mode, a link stays a link; what is made anew belongs to the
-// owner of the folder that it is made in, so that root does not take a person's kubeconfig over.
-// Blocking; any thread.
+// The user's kubeconfig: a cluster, a user and a context of one name, beside whatever else is
+// there. The file is YAML; it is read as such and written as JSON-compatible YAML, with everything
+// that was in it. A file keeps its owner and its mode, a link stays a link; what is made anew
+// belongs to the owner of the folder that it is made in, so that root does not take a person's
+// kubeconfig over. Blocking; any thread.
 #pragma once
 #include "base/buf.h"
 #include "base/status.h"

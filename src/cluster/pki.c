@@ -11,7 +11,7 @@
 #define FILE_MAX ((size_t)1 << 20)
 #define NAMES_MAX 32
 
-// -- files -----------------------------------------------------------------------------------------
+// -- files ----------------------------------------------------------------------------------------
 
 static void path_of(char out[4096], const char *folder, const char *name, const char *ending)
 {
@@ -48,8 +48,8 @@ static struct kn_status write_file(const char *folder, const char *name, const c
 }
 
 // What is there may have been written by somebody who was killed before it had its owner.
-static struct kn_status check_file(const char *folder, const char *name, const char *ending, mode_t mode,
-                                   uid_t uid, gid_t gid)
+static struct kn_status check_file(const char *folder, const char *name, const char *ending,
+                                   mode_t mode, uid_t uid, gid_t gid)
 {
     char path[4096];
     path_of(path, folder, name, ending);
@@ -119,7 +119,7 @@ static struct kn_status save_cert(const char *folder, const char *name, const st
     return s;
 }
 
-// -- the authority ---------------------------------------------------------------------------------
+// -- the authority --------------------------------------------------------------------------------
 
 struct authority {
     struct kn_cert *cert;
@@ -177,11 +177,15 @@ static struct kn_status open_authority(const struct kn_pki *p, struct authority 
     bool has_key = !is_missing(&s);
     KN_TRY(s);
     if (has_cert && !has_key)
-        return kn_error(KN_CONFLICT, "%s/ca.crt is there and its key, ca.key, is not: put the key back, or "
-                                     "reset the cluster", p->root_folder);
+        return kn_error(KN_CONFLICT,
+                        "%s/ca.crt is there and its key, ca.key, is not: put the key back, or "
+                        "reset the cluster",
+                        p->root_folder);
     if (has_cert && !is_pair(a->cert, a->key))
-        return kn_error(KN_CONFLICT, "%s/ca.key is not the key of ca.crt: put the right one back, or reset "
-                                     "the cluster", p->root_folder);
+        return kn_error(KN_CONFLICT,
+                        "%s/ca.key is not the key of ca.crt: put the right one back, or reset "
+                        "the cluster",
+                        p->root_folder);
     if (has_cert && kn_cert_info(a->cert)->not_after.ns - now_of(p).ns > CA_YEARS * YEAR / 3) {
         KN_TRY(check_file(p->root_folder, "ca", ".key", 0600, 0, 0));
         return check_file(p->root_folder, "ca", ".crt", 0644, 0, 0);
@@ -191,7 +195,7 @@ static struct kn_status open_authority(const struct kn_pki *p, struct authority 
     return make_authority(p, a);
 }
 
-// -- leaves ----------------------------------------------------------------------------------------
+// -- leaves ---------------------------------------------------------------------------------------
 
 struct leaf {
     const char *folder, *name;
@@ -281,28 +285,43 @@ static struct kn_status server_leaf(const struct kn_pki *p, const struct authori
     return ensure_leaf(&node, a, now_of(p), renewed);
 }
 
-static struct kn_status client_leaves(const struct kn_pki *p, const struct authority *a, int *renewed)
+static struct kn_status client_leaves(const struct kn_pki *p, const struct authority *a,
+                                      int *renewed)
 {
     char node_cn[300];
     snprintf(node_cn, sizeof node_cn, "system:node:%s", p->node_name);
     const struct kn_sv masters = KN_SV("system:masters"), nodes = KN_SV("system:nodes");
     struct leaf leaves[] = {
-        {p->root_folder, "admin",
-         {.cn = KN_SV("kubernetes-admin"), .orgs = &masters, .orgs_len = 1, .usage = KN_CERT_CLIENT},
-         0, 0},
-        {p->root_folder, "node",
-         {.cn = kn_sv_c(node_cn), .orgs = &nodes, .orgs_len = 1, .usage = KN_CERT_CLIENT}, 0, 0},
-        {p->root_folder, "network",
-         {.cn = KN_SV("system:knarr-network"), .usage = KN_CERT_CLIENT}, 0, 0},
-        {p->server_folder, "kubelet-client",
-         {.cn = KN_SV("kube-apiserver-kubelet-client"), .usage = KN_CERT_CLIENT}, p->uid, p->gid},
+        {p->root_folder,
+         "admin",
+         {.cn = KN_SV("kubernetes-admin"),
+          .orgs = &masters,
+          .orgs_len = 1,
+          .usage = KN_CERT_CLIENT},
+         0,
+         0},
+        {p->root_folder,
+         "node",
+         {.cn = kn_sv_c(node_cn), .orgs = &nodes, .orgs_len = 1, .usage = KN_CERT_CLIENT},
+         0,
+         0},
+        {p->root_folder,
+         "network",
+         {.cn = KN_SV("system:knarr-network"), .usage = KN_CERT_CLIENT},
+         0,
+         0},
+        {p->server_folder,
+         "kubelet-client",
+         {.cn = KN_SV("kube-apiserver-kubelet-client"), .usage = KN_CERT_CLIENT},
+         p->uid,
+         p->gid},
     };
     for (size_t i = 0; i < KN_ARRAY_LEN(leaves); i++)
         KN_TRY(ensure_leaf(&leaves[i], a, now_of(p), renewed));
     return KN_STATUS_OK;
 }
 
-// -- the rest --------------------------------------------------------------------------------------
+// -- the rest -------------------------------------------------------------------------------------
 
 static struct kn_status ensure_keys(const struct kn_pki *p)
 {
@@ -323,9 +342,10 @@ static struct kn_status ensure_keys(const struct kn_pki *p)
                        kn_sv((const char *)fresh, sizeof fresh), 0600, p->uid, p->gid);
         explicit_bzero(fresh, sizeof fresh);
     } else if (kn_ok(s) && secret.len != KN_GCM_KEY) {
-        s = kn_error(KN_INVALID, "%s/encryption.key has %zu bytes and must have %d: without the right "
-                                 "key the stored secrets cannot be read", p->server_folder, secret.len,
-                     KN_GCM_KEY);
+        s = kn_error(KN_INVALID,
+                     "%s/encryption.key has %zu bytes and must have %d: without the right "
+                     "key the stored secrets cannot be read",
+                     p->server_folder, secret.len, KN_GCM_KEY);
     }
     if (secret.ptr)
         explicit_bzero(secret.ptr, secret.len);

@@ -9,11 +9,11 @@
 //   <server_folder>/ca.crt, server.crt, server.key, kubelet-client.crt, kubelet-client.key,
 //   <server_folder>/token.key (signs service account tokens), encryption.key (32 bytes)
 //
-// Leaves live a year and the authority ten. They are renewed when less than a third of that is left,
-// and leaves also when the names they must carry have changed; so nothing ends under a running
-// cluster, and a cluster that was off for years starts again. The authority keeps its key, so that
-// what it has signed, and who trusts it, goes on. A kill at any instruction is mended by the next
-// kn_pki_ensure: a key without its certificate, a file that is not yet its owner's.
+// Leaves live a year and the authority ten. They are renewed when less than a third of that is
+// left, and leaves also when the names they must carry have changed; so nothing ends under a
+// running cluster, and a cluster that was off for years starts again. The authority keeps its key,
+// so that what it has signed, and who trusts it, goes on. A kill at any instruction is mended by
+// the next kn_pki_ensure: a key without its certificate, a file that is not yet its owner's.
 #pragma once
 #include <sys/types.h>
 
@@ -32,8 +32,8 @@ struct kn_pki {
 };
 
 // Makes what is missing and renews what is due. ret_renewed: how many certificates are new; who
-// serves with them has to load them again. KN_CONFLICT when the authority's certificate is there and
-// its key is not, or is another one: a new authority would be a new cluster. Root.
+// serves with them has to load them again. KN_CONFLICT when the authority's certificate is there
+// and its key is not, or is another one: a new authority would be a new cluster. Root.
 struct kn_status kn_pki_ensure(const struct kn_pki *p, int *ret_renewed);
 
 // A certificate with its key, from <folder>/<name>.crt and .key.
