@@ -5,8 +5,12 @@
 static const struct {
     const char *plain, *std, *url;
 } cases[] = {
-    {"", "", ""},         {"f", "Zg==", "Zg"},     {"fo", "Zm8=", "Zm8"},
-    {"foo", "Zm9v", "Zm9v"}, {"foobar", "Zm9vYmFy", "Zm9vYmFy"}, {"\xff\xfe\xfd?", "//79Pw==", "__79Pw"},
+    {"", "", ""},
+    {"f", "Zg==", "Zg"},
+    {"fo", "Zm8=", "Zm8"},
+    {"foo", "Zm9v", "Zm9v"},
+    {"foobar", "Zm9vYmFy", "Zm9vYmFy"},
+    {"\xff\xfe\xfd?", "//79Pw==", "__79Pw"},
 };
 
 KTEST(encodes_and_decodes_both_alphabets)

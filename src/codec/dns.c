@@ -175,7 +175,8 @@ struct kn_status kn_dns_parse(struct kn_sv bytes, struct kn_dns_msg *ret)
             read_opt(&r, ret);
     }
     if (at != bytes.len)
-        return kn_error(KN_SYNTAX, "%zu bytes follow the last record of a DNS message", bytes.len - at);
+        return kn_error(KN_SYNTAX, "%zu bytes follow the last record of a DNS message",
+                        bytes.len - at);
     return KN_STATUS_OK;
 }
 
@@ -192,8 +193,8 @@ bool kn_dns_next(struct kn_sv bytes, const struct kn_dns_msg *m, size_t *at, str
     struct raw_rr r;
     if (*at == 0)
         p = m->question_end;
-    if (index >= (size_t)m->counts[1] + m->counts[2] + m->counts[3] || !kn_dns_name(bytes, &p, ret->name) ||
-        !read_rr(bytes, &p, &r))
+    if (index >= (size_t)m->counts[1] + m->counts[2] + m->counts[3] ||
+        !kn_dns_name(bytes, &p, ret->name) || !read_rr(bytes, &p, &r))
         return false;
     ret->type = r.type;
     ret->class = r.class;
@@ -357,8 +358,8 @@ static bool is_full(const struct kn_dns_writer *w)
     return w->truncated || w->out->failed;
 }
 
-void kn_dns_put(struct kn_dns_writer *w, unsigned section, struct kn_sv name, uint16_t type, uint32_t ttl,
-                struct kn_sv data)
+void kn_dns_put(struct kn_dns_writer *w, unsigned section, struct kn_sv name, uint16_t type,
+                uint32_t ttl, struct kn_sv data)
 {
     if (is_full(w))
         return;

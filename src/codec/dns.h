@@ -1,8 +1,8 @@
 // DNS messages (RFC 1035, RFC 6891 EDNS0, RFC 2782 SRV, RFC 2308 negative answers): reading queries
 // and answers, and writing both, with name compression. Pure. Any thread.
 //
-// Names are text without the final dot: "" is the root. Bytes of a label that are not printable, and
-// dots and backslashes in it, are written as \DDD. Names of queries are lower case.
+// Names are text without the final dot: "" is the root. Bytes of a label that are not printable,
+// and dots and backslashes in it, are written as \DDD. Names of queries are lower case.
 #pragma once
 #include "base/buf.h"
 #include "base/status.h"
@@ -100,9 +100,10 @@ struct kn_dns_writer {
 // the whole, as the transport and the client allow; room for OPT is kept. The buffer allows more.
 void kn_dns_begin(struct kn_dns_writer *w, struct kn_buf *out, struct kn_sv query_bytes,
                   const struct kn_dns_msg *query, size_t limit);
-// data: A 4 bytes, AAAA 16 bytes, TXT text of at most 255 bytes; others through the functions below.
-void kn_dns_put(struct kn_dns_writer *w, unsigned section, struct kn_sv name, uint16_t type, uint32_t ttl,
-                struct kn_sv data);
+// data: A 4 bytes, AAAA 16 bytes, TXT text of at most 255 bytes; others through the functions
+// below.
+void kn_dns_put(struct kn_dns_writer *w, unsigned section, struct kn_sv name, uint16_t type,
+                uint32_t ttl, struct kn_sv data);
 // CNAME, PTR, NS.
 void kn_dns_put_name(struct kn_dns_writer *w, unsigned section, struct kn_sv name, uint16_t type,
                      uint32_t ttl, struct kn_sv target);

@@ -48,10 +48,13 @@ KTEST(a_response_has_its_records_and_compresses_names)
     out.len = 0;
     kn_dns_begin(&w, &out, q, &m, 1232);
     kn_dns_put_srv(&w, 1, kn_sv_c(m.name), 5, 0, 100, 80, KN_SV("a.web.default.svc.cluster.local"));
-    kn_dns_put_name(&w, 1, KN_SV("alias.cluster.local"), KN_DNS_CNAME, 5, KN_SV("web.default.svc.cluster.local"));
+    kn_dns_put_name(&w, 1, KN_SV("alias.cluster.local"), KN_DNS_CNAME, 5,
+                    KN_SV("web.default.svc.cluster.local"));
     kn_dns_put_soa(&w, 2, KN_SV("cluster.local"), 30,
-                   &(struct kn_dns_soa){KN_SV("ns.dns.cluster.local"), KN_SV("hostmaster.cluster.local"), 1, 2, 3, 4, 7});
-    kn_dns_put(&w, 3, KN_SV("a.web.default.svc.cluster.local"), KN_DNS_A, 5, KN_SV("\x0a\xf4\x00\x01"));
+                   &(struct kn_dns_soa){KN_SV("ns.dns.cluster.local"),
+                                        KN_SV("hostmaster.cluster.local"), 1, 2, 3, 4, 7});
+    kn_dns_put(&w, 3, KN_SV("a.web.default.svc.cluster.local"), KN_DNS_A, 5,
+               KN_SV("\x0a\xf4\x00\x01"));
     kn_dns_end(&w, KN_DNS_NOERROR, KN_DNS_AA);
 
     struct kn_sv bytes = kn_buf_sv(&out);
@@ -124,7 +127,8 @@ KTEST(ages_and_lifetimes_are_those_of_the_records)
 
     out.len = 0;
     kn_dns_begin(&w, &out, q, &m, 1232);
-    kn_dns_put_soa(&w, 2, KN_SV("example"), 60, &(struct kn_dns_soa){KN_SV("ns.example"), KN_SV("x.example"), 1, 2, 3, 4, 15});
+    kn_dns_put_soa(&w, 2, KN_SV("example"), 60,
+                   &(struct kn_dns_soa){KN_SV("ns.example"), KN_SV("x.example"), 1, 2, 3, 4, 15});
     kn_dns_end(&w, KN_DNS_NXDOMAIN, 0);
     ktest_ok(kn_dns_parse(kn_buf_sv(&out), &r));
     ktest_eq_int(r.rcode, KN_DNS_NXDOMAIN);
@@ -139,12 +143,12 @@ KTEST(malformed_messages_are_refused)
     } cases[] = {
 #define CASE(text) {text, sizeof text - 1}
         CASE("\0\1\1\0\0\1"),
-        CASE("\0\1\1\0\0\2\0\0\0\0\0\0\0\0\1\0\1\0\0\1\0\1"),                       // two questions
-        CASE("\0\1\1\0\0\1\0\0\0\0\0\0\300\014\0\1\0\1"),                           // points at itself
-        CASE("\0\1\1\0\0\1\0\0\0\0\0\0\1a\300\014\0\1\0\1"),                        // and in a circle
-        CASE("\0\1\1\0\0\1\0\0\0\0\0\0\100a\0\0\1\0\1"),                            // label type 01
-        CASE("\0\1\1\0\0\1\0\0\0\0\0\0\5ab\0\0\1"),                                 // label too long
-        CASE("\0\1\1\0\0\1\0\1\0\0\0\0\0\0\1\0\1\0\0\1\0\1\0\0\0\5\0\7abc"),        // record too long
+        CASE("\0\1\1\0\0\2\0\0\0\0\0\0\0\0\1\0\1\0\0\1\0\1"),                // two questions
+        CASE("\0\1\1\0\0\1\0\0\0\0\0\0\300\014\0\1\0\1"),                    // points at itself
+        CASE("\0\1\1\0\0\1\0\0\0\0\0\0\1a\300\014\0\1\0\1"),                 // and in a circle
+        CASE("\0\1\1\0\0\1\0\0\0\0\0\0\100a\0\0\1\0\1"),                     // label type 01
+        CASE("\0\1\1\0\0\1\0\0\0\0\0\0\5ab\0\0\1"),                          // label too long
+        CASE("\0\1\1\0\0\1\0\1\0\0\0\0\0\0\1\0\1\0\0\1\0\1\0\0\0\5\0\7abc"), // record too long
         CASE("\0\1\1\0\0\1\0\0\0\0\0\0\1a\0\0\1\0\1junk"),
     };
     for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++) {
@@ -156,6 +160,8 @@ KTEST(malformed_messages_are_refused)
     }
 }
 
-KTEST_MAIN(KTEST_CASE(a_query_comes_back_as_it_was_written), KTEST_CASE(a_response_has_its_records_and_compresses_names),
+KTEST_MAIN(KTEST_CASE(a_query_comes_back_as_it_was_written),
+           KTEST_CASE(a_response_has_its_records_and_compresses_names),
            KTEST_CASE(what_does_not_fit_is_left_out_and_said),
-           KTEST_CASE(ages_and_lifetimes_are_those_of_the_records), KTEST_CASE(malformed_messages_are_refused))
+           KTEST_CASE(ages_and_lifetimes_are_those_of_the_records),
+           KTEST_CASE(malformed_messages_are_refused))

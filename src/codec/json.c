@@ -8,7 +8,8 @@
 
 const char *kn_json_type_name(enum kn_json_type t)
 {
-    static const char *const names[] = {"null", "bool", "number", "number", "string", "array", "object"};
+    static const char *const names[] = {"null",   "bool",  "number", "number",
+                                        "string", "array", "object"};
     return names[t];
 }
 
@@ -248,7 +249,8 @@ struct kn_json *kn_json_set_int(struct kn_arena *a, struct kn_json *object, enum
     return kn_json_set(a, object, key, kn_json_new_int(a, i));
 }
 
-struct kn_json *kn_json_set_bool(struct kn_arena *a, struct kn_json *object, enum kn_atom key, bool b)
+struct kn_json *kn_json_set_bool(struct kn_arena *a, struct kn_json *object, enum kn_atom key,
+                                 bool b)
 {
     return kn_json_set(a, object, key, kn_json_new_bool(a, b));
 }

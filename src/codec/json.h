@@ -104,7 +104,8 @@ static inline struct kn_json *kn_json_first(const struct kn_json *v)
 {
     return v && (v->tag & 15) >= KN_JSON_ARRAY && v->u.last ? v->u.last->next : NULL;
 }
-static inline struct kn_json *kn_json_next(const struct kn_json *parent, const struct kn_json *child)
+static inline struct kn_json *kn_json_next(const struct kn_json *parent,
+                                           const struct kn_json *child)
 {
     return child == parent->u.last ? NULL : child->next;
 }

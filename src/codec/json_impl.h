@@ -7,7 +7,8 @@ struct kn_json_text_key {
     struct kn_sv name;
     struct kn_json value;
 };
-_Static_assert(offsetof(struct kn_json_text_key, value) == 16, "the name lies right before the value");
+_Static_assert(offsetof(struct kn_json_text_key, value) == 16,
+               "the name lies right before the value");
 _Static_assert(sizeof(struct kn_json) == 24 || sizeof(void *) != 8, "a value is 24 bytes");
 
 static inline uint32_t kn_json_tag(enum kn_json_type t, size_t len)
@@ -32,7 +33,8 @@ static inline void kn_json_link(struct kn_json *container, struct kn_json *v)
 
 // An object with many members remembers their names in a table, so that looking for duplicates
 
-static inline struct kn_json *kn_json_find(const struct kn_json *object, uint32_t atom, struct kn_sv name)
+static inline struct kn_json *kn_json_find(const struct kn_json *object, uint32_t atom,
+                                           struct kn_sv name)
 {
     struct kn_json *m;
     KN_JSON_EACH(m, object)
@@ -42,7 +44,8 @@ static inline struct kn_json *kn_json_find(const struct kn_json *object, uint32_
 }
 
 // `name` must live as long as the arena. NULL when the arena is full.
-static inline struct kn_json *kn_json_new_member(struct kn_arena *a, uint32_t atom, struct kn_sv name)
+static inline struct kn_json *kn_json_new_member(struct kn_arena *a, uint32_t atom,
+                                                 struct kn_sv name)
 {
     struct kn_json *v;
     if (atom != KN_K_TEXT) {

@@ -28,8 +28,8 @@ static struct kn_status syntax(const struct parser *p, const char *at, const cha
         }
     }
     if (at >= p->end)
-        return kn_error(KN_SYNTAX, "line %zu, column %zu: the text ends where %s should follow", line,
-                        column, expected);
+        return kn_error(KN_SYNTAX, "line %zu, column %zu: the text ends where %s should follow",
+                        line, column, expected);
     unsigned char c = (unsigned char)*at;
     char shown[8];
     snprintf(shown, sizeof shown, c >= 0x20 && c < 0x7f ? "%c" : "\\x%02x", c);
@@ -188,7 +188,8 @@ static struct kn_status parse_string(struct parser *p, struct kn_sv *ret)
                 return syntax(p, end, "the rest of the escape");
             c += 2;
         } else if ((unsigned char)*c < 0x20) {
-            return syntax(p, c, "a character of the string (control characters are written \\u00xx)");
+            return syntax(p, c,
+                          "a character of the string (control characters are written \\u00xx)");
         } else {
             size_t n = utf8_len((const unsigned char *)c, (size_t)(end - c));
             if (n == 0)
@@ -416,7 +417,8 @@ static struct kn_status parse_container(struct parser *p, struct kn_json *v, con
     bool object = *p->pos == '{';
     char close = object ? '}' : ']';
     if (depth == p->max_depth)
-        return kn_error(KN_TOO_LARGE, "the JSON text is nested deeper than %u levels", p->max_depth);
+        return kn_error(KN_TOO_LARGE, "the JSON text is nested deeper than %u levels",
+                        p->max_depth);
     v->tag = kn_json_tag(object ? KN_JSON_OBJECT : KN_JSON_ARRAY, 0);
     v->u.last = NULL;
     p->pos++;

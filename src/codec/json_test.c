@@ -30,7 +30,8 @@ KTEST(writes_what_it_read)
         {"[18446744073709551615, 1.0, 1e3, -0.5E-7]", "[18446744073709551615,1.0,1e3,-0.5E-7]"},
         {"{\"kind\":\"Pod\",\"no such field\":{\"a\":[]},\"metadata\":{}}",
          "{\"kind\":\"Pod\",\"no such field\":{\"a\":[]},\"metadata\":{}}"},
-        {"\"\\u0041\\n\\\"\\\\\\/\\ud83d\\ude00\\ud800x\"", "\"A\\n\\\"\\\\/\xF0\x9F\x98\x80\xEF\xBF\xBDx\""},
+        {"\"\\u0041\\n\\\"\\\\\\/\\ud83d\\ude00\\ud800x\"",
+         "\"A\\n\\\"\\\\/\xF0\x9F\x98\x80\xEF\xBF\xBDx\""},
         {"\"<a&b>\"", "\"\\u003ca\\u0026b\\u003e\""},
         {"[true,false,null,\"\"]", "[true,false,null,\"\"]"},
     };
@@ -99,7 +100,8 @@ KTEST(sees_duplicate_members_and_keeps_the_last)
     struct kn_json_options options = {.duplicate = note, .arg = &seen};
     struct kn_arena *a = kn_arena_new(0, 1 << 20);
     struct kn_json *v;
-    const char *text = "{\"spec\":{\"x y\":1,\"x y\":2,\"ports\":[{},{\"name\":\"a\",\"name\":\"b\"}]}}";
+    const char *text =
+        "{\"spec\":{\"x y\":1,\"x y\":2,\"ports\":[{},{\"name\":\"a\",\"name\":\"b\"}]}}";
     ktest_ok(kn_json_parse(a, kn_sv_c(text), &options, &v));
     ktest_eq_str(seen.text, "spec.x y;spec.ports[1].name;");
     struct kn_json *spec = kn_json_get(v, KN_K_spec);

@@ -13,8 +13,8 @@ struct kn_pb_field {
     struct kn_sv bytes; // BYTES: a view into the input
 };
 
-// Takes one field off the front of *rest. False at the end and for bytes that are no field; *ret_bad
-// tells the two apart (it is only ever set, so one check after the loop is enough):
+// Takes one field off the front of *rest. False at the end and for bytes that are no field;
+// *ret_bad tells the two apart (it is only ever set, so one check after the loop is enough):
 //     for (bool bad = false; kn_pb_next(&rest, &field, &bad);) ...
 // Groups (wire types 3 and 4) count as bad: nobody here writes them.
 bool kn_pb_next(struct kn_sv *rest, struct kn_pb_field *ret, bool *ret_bad);

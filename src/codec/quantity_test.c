@@ -33,8 +33,19 @@ KTEST(formats_as_upstream_does)
 
 KTEST(refuses_what_is_no_quantity)
 {
-    static const char *const cases[] = {"", "a", "1.2.3", "1x", "1 ", " 1", "1kk", "1mi", "1e", "--1",
-                                        "1e1.5", "1Kii", "999999999999999999999999999999999999999"};
+    static const char *const cases[] = {"",
+                                        "a",
+                                        "1.2.3",
+                                        "1x",
+                                        "1 ",
+                                        " 1",
+                                        "1kk",
+                                        "1mi",
+                                        "1e",
+                                        "--1",
+                                        "1e1.5",
+                                        "1Kii",
+                                        "999999999999999999999999999999999999999"};
     for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++) {
         struct kn_quantity q;
         ktest_fails(kn_quantity_parse(kn_sv_c(cases[i]), &q), INVALID, NULL);
@@ -62,7 +73,8 @@ KTEST(adds_subtracts_and_compares)
     ktest_eq_str(out, "1536Mi");
     kn_quantity_format(kn_quantity_sub(b, a), out);
     ktest_eq_str(out, "-512Mi");
-    ktest_true(kn_quantity_cmp(a, b) > 0 && kn_quantity_cmp(b, a) < 0 && kn_quantity_cmp(a, a) == 0);
+    ktest_true(kn_quantity_cmp(a, b) > 0 && kn_quantity_cmp(b, a) < 0 &&
+               kn_quantity_cmp(a, a) == 0);
 }
 
 KTEST(canonical_text_is_known_without_work)

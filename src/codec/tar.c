@@ -99,7 +99,8 @@ static struct kn_status number(const unsigned char *at, size_t len, int64_t *ret
         bool negative = (at[0] & 0x40) != 0;
         int64_t v = negative ? -1 : 0;
         for (size_t i = 0; i < len; i++) {
-            unsigned char b = i == 0 ? (unsigned char)(negative ? at[0] | 0x80 : at[0] & 0x7f) : at[i];
+            unsigned char b =
+                i == 0 ? (unsigned char)(negative ? at[0] | 0x80 : at[0] & 0x7f) : at[i];
             if (v > (INT64_MAX >> 8) || v < (INT64_MIN >> 8))
                 return kn_error(KN_SYNTAX, "a number in a header is too large");
             v = (int64_t)((uint64_t)v << 8 | b);
@@ -266,8 +267,8 @@ static struct kn_status plain_names(struct kn_tar *t, const unsigned char *block
     struct kn_sv prefix = memcmp(block + AT_MAGIC, "ustar\0", 6) == 0
                               ? until_nul((const char *)block + AT_PREFIX, 155)
                               : KN_SV_NULL;
-    int n = snprintf(t->name, sizeof t->name, "%.*s%s%.*s", KN_SV_ARG(prefix), prefix.len ? "/" : "",
-                     KN_SV_ARG(name));
+    int n = snprintf(t->name, sizeof t->name, "%.*s%s%.*s", KN_SV_ARG(prefix),
+                     prefix.len ? "/" : "", KN_SV_ARG(name));
     t->entry.path = kn_sv(t->name, (size_t)n);
     struct kn_sv link = until_nul((const char *)block + AT_LINK, 100);
     n = snprintf(t->link, sizeof t->link, "%.*s", KN_SV_ARG(link));
@@ -422,8 +423,8 @@ static void put_zeros(struct kn_buf *out, size_t n)
         kn_buf_add(out, kn_sv(zeros, n < BLOCK ? n : BLOCK));
 }
 
-static void put_block(struct kn_buf *out, const struct kn_tar_entry *e, struct kn_sv name, char flag,
-                      uint64_t size)
+static void put_block(struct kn_buf *out, const struct kn_tar_entry *e, struct kn_sv name,
+                      char flag, uint64_t size)
 {
     char b[BLOCK] = {0};
     memcpy(b + AT_NAME, name.ptr, name.len < 100 ? name.len : 100);

@@ -108,8 +108,10 @@ static bool radix_number(struct kn_sv t, int64_t *ret)
 static struct kn_json *plain_scalar(struct kn_arena *a, struct kn_sv t)
 {
     static const char *const nulls[] = {"", "~", "null", "Null", "NULL"};
-    static const char *const trues[] = {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"};
-    static const char *const falses[] = {"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"};
+    static const char *const trues[] = {"true", "True", "TRUE", "yes", "Yes",
+                                        "YES",  "on",   "On",   "ON"};
+    static const char *const falses[] = {"false", "False", "FALSE", "no", "No",
+                                         "NO",    "off",   "Off",   "OFF"};
     if (is_one_of(t, nulls, KN_ARRAY_LEN(nulls)))
         return kn_json_new_null(a);
     if (is_one_of(t, trues, KN_ARRAY_LEN(trues)))
@@ -125,7 +127,8 @@ static struct kn_json *plain_scalar(struct kn_arena *a, struct kn_sv t)
     kn_status_done(&s);
     if (whole)
         return kn_json_new_int(a, n);
-    bool leading_zero = digits.len > 1 && digits.ptr[0] == '0' && digits.ptr[1] >= '0' && digits.ptr[1] <= '9';
+    bool leading_zero =
+        digits.len > 1 && digits.ptr[0] == '0' && digits.ptr[1] >= '0' && digits.ptr[1] <= '9';
     if (is_float(digits) && !leading_zero)
         return kn_json_new_number(a, kn_arena_dup(a, digits));
     return kn_json_new_str(a, kn_arena_dup(a, t));
@@ -163,7 +166,8 @@ static struct kn_status alias(struct reader *r, const yaml_event_t *e, struct kn
     return at(&e->start_mark, "an alias without its anchor");
 }
 
-static struct kn_status value(struct reader *r, yaml_event_t *e, unsigned depth, struct kn_json **ret);
+static struct kn_status value(struct reader *r, yaml_event_t *e, unsigned depth,
+                              struct kn_json **ret);
 
 static struct kn_status read_value(struct reader *r, unsigned depth, struct kn_json **ret)
 {
@@ -221,7 +225,8 @@ static struct kn_status mapping(struct reader *r, unsigned depth, struct kn_json
         if (e.type != YAML_SCALAR_EVENT) {
             s = at(&e.start_mark, "the key of a mapping must be text");
         } else {
-            name = kn_arena_dup(r->arena, kn_sv((const char *)e.data.scalar.value, e.data.scalar.length));
+            name = kn_arena_dup(r->arena,
+                                kn_sv((const char *)e.data.scalar.value, e.data.scalar.length));
             merged = e.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && kn_sv_is(name, "<<");
         }
         yaml_event_delete(&e);
@@ -238,7 +243,8 @@ static struct kn_status mapping(struct reader *r, unsigned depth, struct kn_json
     }
 }
 
-static struct kn_status value(struct reader *r, yaml_event_t *e, unsigned depth, struct kn_json **ret)
+static struct kn_status value(struct reader *r, yaml_event_t *e, unsigned depth,
+                              struct kn_json **ret)
 {
     if (depth == DEPTH_MAX)
         return at(&e->start_mark, "nested deeper than 100 levels");
@@ -294,7 +300,8 @@ struct kn_status kn_yaml_parse(struct kn_arena *a, struct kn_sv text, struct kn_
         free(r);
         return kn_error(KN_NO_MEMORY, "no memory for the YAML reader");
     }
-    yaml_parser_set_input_string(&r->parser, (const unsigned char *)(text.len ? text.ptr : ""), text.len);
+    yaml_parser_set_input_string(&r->parser, (const unsigned char *)(text.len ? text.ptr : ""),
+                                 text.len);
     struct kn_status s = document(r, ret);
     yaml_parser_delete(&r->parser);
     free(r);
