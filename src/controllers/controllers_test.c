@@ -11,8 +11,10 @@ static bool all_ready(const char *ns, const char *name, int64_t n)
 }
 
 #define DEPLOYMENT                                                                                 \
-    "{\"metadata\":{\"name\":\"web\"},\"spec\":{\"replicas\":3,\"selector\":{\"matchLabels\":{\"app\":\"web\"}},"      \
-    "\"template\":{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":"  \
+    "{\"metadata\":{\"name\":\"web\"},\"spec\":{\"replicas\":3,\"selector\":{\"matchLabels\":{"    \
+    "\"app\":\"web\"}},"                                                                           \
+    "\"template\":{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"spec\":{\"containers\":[{"        \
+    "\"name\":\"c\",\"image\":"                                                                    \
     "\"one\",\"ports\":[{\"name\":\"http\",\"containerPort\":80}]}]}}}}"
 
 // -- what every namespace has ---------------------------------------------------------------------
@@ -39,10 +41,11 @@ KTEST(the_roles_of_users_are_put_together)
     ktest_until(kn_json_len(kn_json_get(ct_get(r, "", "admin"), KN_K_rules)) >
                 kn_json_len(kn_json_get(ct_get(r, "", "view"), KN_K_rules)));
     uint32_t before = kn_json_len(kn_json_get(ct_get(r, "", "view"), KN_K_rules));
-    ct_make(
-        r, "",
-        "{\"metadata\":{\"name\":\"more\",\"labels\":{\"rbac.authorization.k8s.io/aggregate-to-view\":"
-        "\"true\"}},\"rules\":[{\"apiGroups\":[\"example.com\"],\"resources\":[\"things\"],\"verbs\":[\"get\"]}]}");
+    ct_make(r, "",
+            "{\"metadata\":{\"name\":\"more\",\"labels\":{\"rbac.authorization.k8s.io/"
+            "aggregate-to-view\":"
+            "\"true\"}},\"rules\":[{\"apiGroups\":[\"example.com\"],\"resources\":[\"things\"],"
+            "\"verbs\":[\"get\"]}]}");
     ktest_until(kn_json_len(kn_json_get(ct_get(r, "", "view"), KN_K_rules)) == before + 1);
     ct_delete(r, "", "more", NULL);
     ktest_until(kn_json_len(kn_json_get(ct_get(r, "", "view"), KN_K_rules)) == before);
@@ -134,12 +137,13 @@ KTEST(an_object_lives_as_long_as_one_of_its_owners)
     for (int i = 0; i < 2; i++)
         uid[i] = KN_JSON_STR_AT(ct_get(kn_core("configmaps"), "owners", i ? "owner1" : "owner0"),
                                 KN_K_metadata, KN_K_uid);
-    ct_make(
-        kn_core("secrets"), "owners",
-        "{\"metadata\":{\"name\":\"s\",\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"name\":"
-        "\"owner0\",\"uid\":\"%.*s\"},{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"name\":\"owner1\",\"uid\":"
-        "\"%.*s\"}]}}",
-        KN_SV_ARG(uid[0]), KN_SV_ARG(uid[1]));
+    ct_make(kn_core("secrets"), "owners",
+            "{\"metadata\":{\"name\":\"s\",\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":"
+            "\"ConfigMap\",\"name\":"
+            "\"owner0\",\"uid\":\"%.*s\"},{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"name\":"
+            "\"owner1\",\"uid\":"
+            "\"%.*s\"}]}}",
+            KN_SV_ARG(uid[0]), KN_SV_ARG(uid[1]));
     ct_delete(kn_core("configmaps"), "owners", "owner0", NULL);
     ktest_until(kn_json_len(KN_JSON_AT(ct_get(kn_core("secrets"), "owners", "s"), KN_K_metadata,
                                        KN_K_ownerReferences)) == 1);

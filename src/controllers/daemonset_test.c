@@ -13,11 +13,12 @@ static void node(const char *name, const char *labels, const char *taints)
 
 static void daemonset(const char *ns, const char *more, const char *spec)
 {
-    ct_make(
-        kn_apps("daemonsets"), ns,
-        "{\"metadata\":{\"name\":\"d\"},\"spec\":{%s\"selector\":{\"matchLabels\":{\"app\":\"d\"}},\"template\":{"
-        "\"metadata\":{\"labels\":{\"app\":\"d\"}},\"spec\":{%s\"containers\":[{\"name\":\"c\",\"image\":\"v1\"}]}}}}",
-        more, spec);
+    ct_make(kn_apps("daemonsets"), ns,
+            "{\"metadata\":{\"name\":\"d\"},\"spec\":{%s\"selector\":{\"matchLabels\":{\"app\":"
+            "\"d\"}},\"template\":{"
+            "\"metadata\":{\"labels\":{\"app\":\"d\"}},\"spec\":{%s\"containers\":[{\"name\":\"c\","
+            "\"image\":\"v1\"}]}}}}",
+            more, spec);
 }
 
 static void end(const char *ns)
@@ -79,17 +80,17 @@ KTEST(a_new_template_replaces_one_pod_after_the_other)
     node("c", "", "");
     daemonset("ds-roll", "", "");
     ktest_until(updated("ds-roll", 3));
-    ct_patch(
-        kn_apps("daemonsets"), "ds-roll", "d", NULL,
-        "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"v2\"}]}}}}");
+    ct_patch(kn_apps("daemonsets"), "ds-roll", "d", NULL,
+             "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"v2\"}]"
+             "}}}}");
     ktest_until(of("ds-roll", KN_K_updatedNumberScheduled) ==
                 1); // the first is not ready: the others wait
     ktest_until(of("ds-roll", KN_K_numberAvailable) == 2);
     ktest_until(updated("ds-roll", 3));
     ktest_until(ct_count(kn_apps("controllerrevisions"), "ds-roll", "app=d") == 2);
-    ct_patch(
-        kn_apps("daemonsets"), "ds-roll", "d", NULL, // as kubectl rollout undo does
-        "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"v1\"}]}}}}");
+    ct_patch(kn_apps("daemonsets"), "ds-roll", "d", NULL, // as kubectl rollout undo does
+             "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"v1\"}]"
+             "}}}}");
     ktest_until(updated("ds-roll", 3));
     ktest_until(ct_count(kn_apps("controllerrevisions"), "ds-roll", "app=d") == 2);
     end("ds-roll");
@@ -102,9 +103,9 @@ KTEST(with_surge_the_new_pod_comes_before_the_old_one_goes)
     daemonset("ds-surge",
               "\"updateStrategy\":{\"rollingUpdate\":{\"maxSurge\":1,\"maxUnavailable\":0}},", "");
     ktest_until(updated("ds-surge", 1));
-    ct_patch(
-        kn_apps("daemonsets"), "ds-surge", "d", NULL,
-        "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"v2\"}]}}}}");
+    ct_patch(kn_apps("daemonsets"), "ds-surge", "d", NULL,
+             "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"v2\"}]"
+             "}}}}");
     ktest_until(ct_count(kn_core("pods"), "ds-surge", "app=d") == 2);
     ktest_until(of("ds-surge", KN_K_numberAvailable) == 1);
     ct_run_pods("ds-surge");
@@ -118,9 +119,9 @@ KTEST(on_delete_leaves_old_pods_alone)
     node("a", "", "");
     daemonset("ds-manual", "\"updateStrategy\":{\"type\":\"OnDelete\"},", "");
     ktest_until(updated("ds-manual", 1));
-    ct_patch(
-        kn_apps("daemonsets"), "ds-manual", "d", NULL,
-        "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"v2\"}]}}}}");
+    ct_patch(kn_apps("daemonsets"), "ds-manual", "d", NULL,
+             "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"v2\"}]"
+             "}}}}");
     ktest_until(of("ds-manual", KN_K_updatedNumberScheduled) == 0);
     ktest_until(of("ds-manual", KN_K_numberAvailable) == 1);
     struct kn_obj_list l;

@@ -23,7 +23,8 @@ static struct kn_status adopt(struct kn_rollout *r, const struct kn_obj *set)
     kn_buf_addf(
         &patch,
         "{\"metadata\":{\"uid\":\"%.*s\",\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":"
-        "\"Deployment\",\"name\":\"%.*s\",\"uid\":\"%.*s\",\"controller\":true,\"blockOwnerDeletion\":"
+        "\"Deployment\",\"name\":\"%.*s\",\"uid\":\"%.*s\",\"controller\":true,"
+        "\"blockOwnerDeletion\":"
         "true}]}}",
         KN_SV_ARG(set->uid), KN_SV_ARG(r->d->name), KN_SV_ARG(r->d->uid));
     struct kn_status s =

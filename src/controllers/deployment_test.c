@@ -3,12 +3,13 @@
 
 static void deployment(const char *ns, const char *more)
 {
-    ct_make(
-        kn_apps("deployments"), ns,
-        "{\"metadata\":{\"name\":\"web\"},\"spec\":{%s\"selector\":{\"matchLabels\":{\"app\":\"web\"}},"
-        "\"template\":{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"spec\":{\"containers\":[{\"name\":\"c\","
-        "\"image\":\"v1\"}]}}}}",
-        more);
+    ct_make(kn_apps("deployments"), ns,
+            "{\"metadata\":{\"name\":\"web\"},\"spec\":{%s\"selector\":{\"matchLabels\":{\"app\":"
+            "\"web\"}},"
+            "\"template\":{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"spec\":{\"containers\":[{"
+            "\"name\":\"c\","
+            "\"image\":\"v1\"}]}}}}",
+            more);
 }
 
 static void set_image(const char *ns, const char *image)
@@ -103,7 +104,8 @@ KTEST(a_roll_keeps_to_its_limits)
          "\"replicas\":5,\"strategy\":{\"rollingUpdate\":{\"maxSurge\":0,\"maxUnavailable\":2}},",
          5, 3},
         {"roll-percent",
-         "\"replicas\":10,\"strategy\":{\"rollingUpdate\":{\"maxSurge\":\"30%\",\"maxUnavailable\":\"10%\"}},",
+         "\"replicas\":10,\"strategy\":{\"rollingUpdate\":{\"maxSurge\":\"30%\",\"maxUnavailable\":"
+         "\"10%\"}},",
          13, 9},
     };
     for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++) {
@@ -234,11 +236,12 @@ KTEST(a_roll_that_does_not_progress_says_so_after_its_deadline)
 KTEST(a_pod_that_cannot_be_made_is_told)
 {
     ct_namespace("refused");
-    ct_make(
-        kn_apps("deployments"), "refused",
-        "{\"metadata\":{\"name\":\"web\"},\"spec\":{\"selector\":{\"matchLabels\":{\"app\":\"web\"}},"
-        "\"template\":{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"spec\":{\"serviceAccountName\":\"nobody\","
-        "\"containers\":[{\"name\":\"c\",\"image\":\"v1\"}]}}}}");
+    ct_make(kn_apps("deployments"), "refused",
+            "{\"metadata\":{\"name\":\"web\"},\"spec\":{\"selector\":{\"matchLabels\":{\"app\":"
+            "\"web\"}},"
+            "\"template\":{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"spec\":{"
+            "\"serviceAccountName\":\"nobody\","
+            "\"containers\":[{\"name\":\"c\",\"image\":\"v1\"}]}}}}");
     ktest_until(kn_sv_is(condition("refused", "ReplicaFailure", KN_K_reason), "FailedCreate"));
     ct_make(kn_core("serviceaccounts"), "refused", "{\"metadata\":{\"name\":\"nobody\"}}");
     ktest_until(ct_count(kn_core("pods"), "refused", "app=web") == 1);
@@ -249,21 +252,22 @@ KTEST(a_pod_that_cannot_be_made_is_told)
 
 static void set(const char *ns, int replicas)
 {
-    ct_make(
-        kn_apps("replicasets"), ns,
-        "{\"metadata\":{\"name\":\"rs\"},\"spec\":{\"replicas\":%d,\"selector\":{\"matchLabels\":{\"app\":\"rs\"}},"
-        "\"template\":{\"metadata\":{\"labels\":{\"app\":\"rs\"}},\"spec\":{\"containers\":[{\"name\":\"c\","
-        "\"image\":\"i\"}]}}}}",
-        replicas);
+    ct_make(kn_apps("replicasets"), ns,
+            "{\"metadata\":{\"name\":\"rs\"},\"spec\":{\"replicas\":%d,\"selector\":{"
+            "\"matchLabels\":{\"app\":\"rs\"}},"
+            "\"template\":{\"metadata\":{\"labels\":{\"app\":\"rs\"}},\"spec\":{\"containers\":[{"
+            "\"name\":\"c\","
+            "\"image\":\"i\"}]}}}}",
+            replicas);
 }
 
 static void pod(const char *ns, const char *name)
 {
-    ct_make(
-        kn_core("pods"), ns,
-        "{\"metadata\":{\"name\":\"%s\",\"labels\":{\"app\":\"rs\"}},\"spec\":{\"containers\":[{\"name\":\"c\","
-        "\"image\":\"i\"}]}}",
-        name);
+    ct_make(kn_core("pods"), ns,
+            "{\"metadata\":{\"name\":\"%s\",\"labels\":{\"app\":\"rs\"}},\"spec\":{\"containers\":["
+            "{\"name\":\"c\","
+            "\"image\":\"i\"}]}}",
+            name);
 }
 
 static uint32_t owners(const char *ns, const char *name)
@@ -303,11 +307,12 @@ KTEST(a_set_gives_up_the_least_useful_pods)
 KTEST(a_pod_counts_as_available_after_its_time)
 {
     ct_namespace("patient");
-    ct_make(
-        kn_apps("replicasets"), "patient",
-        "{\"metadata\":{\"name\":\"rs\"},\"spec\":{\"replicas\":1,\"minReadySeconds\":1,\"selector\":{"
-        "\"matchLabels\":{\"app\":\"rs\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"rs\"}},\"spec\":{"
-        "\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}");
+    ct_make(kn_apps("replicasets"), "patient",
+            "{\"metadata\":{\"name\":\"rs\"},\"spec\":{\"replicas\":1,\"minReadySeconds\":1,"
+            "\"selector\":{"
+            "\"matchLabels\":{\"app\":\"rs\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":"
+            "\"rs\"}},\"spec\":{"
+            "\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}");
     ktest_until(ct_count(kn_core("pods"), "patient", "app=rs") == 1);
     struct kn_obj_list l;
     ktest_ok(kn_client_list(ct_admin, kn_core("pods"),

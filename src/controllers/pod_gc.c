@@ -41,12 +41,12 @@ static struct kn_status mark_failed(struct ctx *c, const struct kn_obj *pod)
 {
     char now[KN_TIME_TEXT], patch[1024];
     kn_time_format(kn_now(), KN_TIME_SECONDS, now);
-    snprintf(
-        patch, sizeof patch,
-        "{\"status\":{\"phase\":\"Failed\",\"conditions\":[{\"type\":\"DisruptionTarget\",\"status\":"
-        "\"True\",\"reason\":\"DeletionByPodGC\",\"message\":\"PodGC: node no longer exists\","
-        "\"lastTransitionTime\":\"%s\"}]}}",
-        now);
+    snprintf(patch, sizeof patch,
+             "{\"status\":{\"phase\":\"Failed\",\"conditions\":[{\"type\":\"DisruptionTarget\","
+             "\"status\":"
+             "\"True\",\"reason\":\"DeletionByPodGC\",\"message\":\"PodGC: node no longer exists\","
+             "\"lastTransitionTime\":\"%s\"}]}}",
+             now);
     struct kn_status s = kn_client_patch(c->env->client, kn_core("pods"), pod->ns, pod->name,
                                          "status", KN_PATCH_STRATEGIC, kn_sv_c(patch), NULL);
     if (s.code == KN_NOT_FOUND)

@@ -30,12 +30,12 @@ static struct kn_status patch_owner(struct work *w, const struct kn_obj *pod, bo
 {
     struct kn_buf patch = KN_BUF(4096);
     if (adopt)
-        kn_buf_addf(
-            &patch,
-            "{\"metadata\":{\"uid\":\"%.*s\",\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":"
-            "\"ReplicaSet\",\"name\":\"%.*s\",\"uid\":\"%.*s\",\"controller\":true,"
-            "\"blockOwnerDeletion\":true}]}}",
-            KN_SV_ARG(pod->uid), KN_SV_ARG(w->set->name), KN_SV_ARG(w->set->uid));
+        kn_buf_addf(&patch,
+                    "{\"metadata\":{\"uid\":\"%.*s\",\"ownerReferences\":[{\"apiVersion\":\"apps/"
+                    "v1\",\"kind\":"
+                    "\"ReplicaSet\",\"name\":\"%.*s\",\"uid\":\"%.*s\",\"controller\":true,"
+                    "\"blockOwnerDeletion\":true}]}}",
+                    KN_SV_ARG(pod->uid), KN_SV_ARG(w->set->name), KN_SV_ARG(w->set->uid));
     else
         kn_buf_addf(
             &patch,

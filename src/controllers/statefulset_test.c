@@ -3,12 +3,13 @@
 
 static void set(const char *ns, const char *more)
 {
-    ct_make(
-        kn_apps("statefulsets"), ns,
-        "{\"metadata\":{\"name\":\"s\"},\"spec\":{%s\"serviceName\":\"svc\",\"selector\":{\"matchLabels\":{\"app\":"
-        "\"s\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"s\"}},\"spec\":{\"containers\":[{\"name\":\"c\","
-        "\"image\":\"v1\"}]}}}}",
-        more);
+    ct_make(kn_apps("statefulsets"), ns,
+            "{\"metadata\":{\"name\":\"s\"},\"spec\":{%s\"serviceName\":\"svc\",\"selector\":{"
+            "\"matchLabels\":{\"app\":"
+            "\"s\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"s\"}},\"spec\":{"
+            "\"containers\":[{\"name\":\"c\","
+            "\"image\":\"v1\"}]}}}}",
+            more);
 }
 
 static int64_t of(const char *ns, enum kn_atom what)
@@ -85,9 +86,9 @@ KTEST(in_parallel_they_do_not_wait)
 KTEST(each_pod_has_claims_of_its_own_that_stay)
 {
     ct_namespace("ss-claims");
-    set("ss-claims",
-        "\"replicas\":1,\"volumeClaimTemplates\":[{\"metadata\":{\"name\":\"data\"},\"spec\":{\"accessModes\":["
-        "\"ReadWriteOnce\"],\"resources\":{\"requests\":{\"storage\":\"1Gi\"}}}}],");
+    set("ss-claims", "\"replicas\":1,\"volumeClaimTemplates\":[{\"metadata\":{\"name\":\"data\"},"
+                     "\"spec\":{\"accessModes\":["
+                     "\"ReadWriteOnce\"],\"resources\":{\"requests\":{\"storage\":\"1Gi\"}}}}],");
     ktest_until(pods("ss-claims") == 1);
     ktest_true(ct_get(kn_core("persistentvolumeclaims"), "ss-claims", "data-s-0"));
     const struct kn_json *volumes = KN_JSON_AT(ct_get(kn_core("pods"), "ss-claims", "s-0"),

@@ -98,7 +98,8 @@ void ct_run_pods(const char *ns)
             continue;
         struct kn_sv text = kn_arena_printf(
             ct_arena,
-            "{\"status\":{\"phase\":\"Running\",\"podIP\":\"10.0.0.%d\",\"podIPs\":[{\"ip\":\"10.0.0.%d\"}],"
+            "{\"status\":{\"phase\":\"Running\",\"podIP\":\"10.0.0.%d\",\"podIPs\":[{\"ip\":\"10.0."
+            "0.%d\"}],"
             "\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"lastTransitionTime\":"
             "\"2026-01-01T00:00:00Z\"}]}}",
             address % 250 + 1, address % 250 + 1);

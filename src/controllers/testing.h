@@ -9,8 +9,9 @@
 extern struct kn_client *ct_admin;
 extern struct kn_arena *ct_arena;
 
-// Starts everything, runs the tests, stops everything: with the controllers in the server's process, or,
-// when the program is called with the argument `https`, with controllers that reach it that way.
+// Starts everything, runs the tests, stops everything: with the controllers in the server's
+// process, or, when the program is called with the argument `https`, with controllers that reach it
+// that way.
 int ct_main(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t len);
 #define CT_MAIN(...)                                                                               \
     int main(int argc, char **argv)                                                                \
