@@ -9,13 +9,15 @@ static const struct {
     {"extensions/v1beta1", "Deployment",
      "{'apiVersion':'extensions/v1beta1','metadata':{'name':'a'},'spec':{'replicas':1,'rollbackTo':"
      "{'revision':3}}}",
-     "{'apiVersion':'apps/v1','metadata':{'name':'a','annotations':{'deprecated.deployment.rollback.to':'3'}},"
+     "{'apiVersion':'apps/"
+     "v1','metadata':{'name':'a','annotations':{'deprecated.deployment.rollback.to':'3'}},"
      "'spec':{'replicas':1}}"},
     {"apps/v1beta2", "Deployment", "{'apiVersion':'apps/v1beta2','spec':{}}",
      "{'apiVersion':'apps/v1','spec':{}}"},
     {"extensions/v1beta1", "DaemonSet",
      "{'apiVersion':'extensions/v1beta1','metadata':{},'spec':{'templateGeneration':2}}",
-     "{'apiVersion':'apps/v1','metadata':{'annotations':{'deprecated.daemonset.template.generation':'2'}},"
+     "{'apiVersion':'apps/"
+     "v1','metadata':{'annotations':{'deprecated.daemonset.template.generation':'2'}},"
      "'spec':{}}"},
     {"events.k8s.io/v1", "Event",
      "{'apiVersion':'events.k8s.io/v1','regarding':{'kind':'Pod'},'note':'n','deprecatedSource':{},"

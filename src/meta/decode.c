@@ -92,10 +92,11 @@ struct kn_status kn_field_validation_parse(struct kn_sv text, enum kn_field_vali
     else if (kn_sv_is(text, "Ignore"))
         *ret = KN_FIELDS_IGNORE;
     else
-        return kn_error(KN_BAD_REQUEST,
-                        "fieldValidation: Unsupported value: \"%.*s\": supported values: \"Ignore\", "
-                        "\"Strict\", \"Warn\"",
-                        KN_SV_ARG(text));
+        return kn_error(
+            KN_BAD_REQUEST,
+            "fieldValidation: Unsupported value: \"%.*s\": supported values: \"Ignore\", "
+            "\"Strict\", \"Warn\"",
+            KN_SV_ARG(text));
     return KN_STATUS_OK;
 }
 
@@ -118,7 +119,8 @@ static void add_go_type(struct kn_buf *out, const struct kn_type *parent, const 
     else if (scalar.len)
         kn_buf_addf(out, "%.*s.%.*s", KN_SV_ARG(kn_type_version(parent)), KN_SV_ARG(scalar));
     else
-        kn_buf_addc(out, f->kind < KN_ARRAY_LEN(names) && names[f->kind] ? names[f->kind] : "string");
+        kn_buf_addc(out,
+                    f->kind < KN_ARRAY_LEN(names) && names[f->kind] ? names[f->kind] : "string");
 }
 
 static struct kn_status wrong_type(const struct kn_type *parent, const struct kn_field *f,
@@ -137,9 +139,9 @@ static struct kn_status wrong_type(const struct kn_type *parent, const struct kn
         kn_buf_addc(&got, " ");
         kn_json_encode(&got, v);
     }
-    return kn_error(KN_BAD_REQUEST, "json: cannot unmarshal %s into Go struct field %.*s.%s of type %s",
-                    kn_buf_cstr(&got), KN_SV_ARG(kn_type_name(parent)), kn_buf_cstr(&path),
-                    kn_buf_cstr(&want));
+    return kn_error(
+        KN_BAD_REQUEST, "json: cannot unmarshal %s into Go struct field %.*s.%s of type %s",
+        kn_buf_cstr(&got), KN_SV_ARG(kn_type_name(parent)), kn_buf_cstr(&path), kn_buf_cstr(&want));
 }
 
 static struct kn_status not_go(const struct kn_json *v, const char *type)
@@ -192,10 +194,11 @@ static struct kn_status decode_time(struct decoder *d, struct kn_json *v, bool m
     struct kn_status s = kn_time_parse(text, &t);
     if (!kn_ok(s)) {
         kn_status_done(&s);
-        return kn_error(KN_BAD_REQUEST,
-                        "parsing time \"%.*s\" as \"2006-01-02T15:04:05%sZ07:00\": cannot parse \"%.*s\" "
-                        "as \"2006\"",
-                        KN_SV_ARG(text), micro ? ".000000" : "", KN_SV_ARG(text));
+        return kn_error(
+            KN_BAD_REQUEST,
+            "parsing time \"%.*s\" as \"2006-01-02T15:04:05%sZ07:00\": cannot parse \"%.*s\" "
+            "as \"2006\"",
+            KN_SV_ARG(text), micro ? ".000000" : "", KN_SV_ARG(text));
     }
     char out[KN_TIME_TEXT];
     kn_time_format(t, micro ? KN_TIME_MICROS : KN_TIME_SECONDS, out);
@@ -389,7 +392,8 @@ static struct kn_status decode_elements(struct decoder *d, const struct kn_type 
     struct kn_json *item;
     int64_t index = 0;
     KN_JSON_EACH (item, v) {
-        struct place here = {at, f->shape == KN_SHAPE_MAP ? kn_json_key(item) : KN_SV_NULL, index++};
+        struct place here = {at, f->shape == KN_SHAPE_MAP ? kn_json_key(item) : KN_SV_NULL,
+                             index++};
         if (kn_json_is_null(item)) {
             struct kn_json *zero = zero_of(d, f);
             if (!zero)
@@ -456,7 +460,8 @@ static struct kn_status decode_object(struct decoder *d, const struct kn_type *t
     for (; m; m = next) {
         next = kn_json_next(v, m);
         struct place here = {at, kn_json_key(m), -1};
-        const struct kn_field *f = m->key > KN_K_TEXT ? kn_type_field(type, (enum kn_atom)m->key) : NULL;
+        const struct kn_field *f =
+            m->key > KN_K_TEXT ? kn_type_field(type, (enum kn_atom)m->key) : NULL;
         enum fate fate = KEEP;
         if (f) {
             KN_TRY(decode_member(d, type, f, m, &here, &fate));
@@ -496,7 +501,8 @@ static struct kn_sv api_version_of(struct kn_arena *a, const struct kn_type *typ
 }
 
 // apiVersion and kind: filled in where absent, refused where they are another type's.
-static struct kn_status check_kind(struct kn_arena *a, const struct kn_type *type, struct kn_json *v)
+static struct kn_status check_kind(struct kn_arena *a, const struct kn_type *type,
+                                   struct kn_json *v)
 {
     struct kn_sv want = api_version_of(a, type), name = kn_type_name(type);
     struct kn_sv version = kn_json_str(kn_json_get(v, KN_K_apiVersion));
@@ -506,17 +512,19 @@ static struct kn_status check_kind(struct kn_arena *a, const struct kn_type *typ
         ptrdiff_t slash = kn_sv_find(given, '/');
         struct kn_sv short_version = slash < 0 ? given : kn_sv_from(given, (size_t)slash + 1);
         bool known = kn_type_find_api(given, kind) != NULL;
-        return kn_error(KN_BAD_REQUEST,
-                        known ? "%.*s in version \"%.*s\" cannot be handled as a %.*s: unknown conversion"
-                              : "%.*s in version \"%.*s\" cannot be handled as a %.*s: no such kind is "
-                                "registered for that version",
-                        KN_SV_ARG(kind), KN_SV_ARG(short_version), KN_SV_ARG(name));
+        return kn_error(
+            KN_BAD_REQUEST,
+            known ? "%.*s in version \"%.*s\" cannot be handled as a %.*s: unknown conversion"
+                  : "%.*s in version \"%.*s\" cannot be handled as a %.*s: no such kind is "
+                    "registered for that version",
+            KN_SV_ARG(kind), KN_SV_ARG(short_version), KN_SV_ARG(name));
     }
     if (version.len && !kn_sv_eq(version, want))
-        return kn_error(KN_BAD_REQUEST,
-                        "the API version in the data (%.*s) does not match the expected API version "
-                        "(%.*s)",
-                        KN_SV_ARG(version), KN_SV_ARG(want));
+        return kn_error(
+            KN_BAD_REQUEST,
+            "the API version in the data (%.*s) does not match the expected API version "
+            "(%.*s)",
+            KN_SV_ARG(version), KN_SV_ARG(want));
     if (!kind.len)
         kn_json_set_str(a, v, KN_K_kind, name);
     if (!version.len)
@@ -548,8 +556,8 @@ struct kn_status kn_decode_body(struct kn_arena *a, const struct kn_type *type, 
     if (!kn_ok(s))
         return s.code != KN_BAD_REQUEST
                    ? s
-                   : kn_wrap(s, "%.*s in version \"%.*s\" cannot be handled as a %.*s", KN_SV_ARG(name),
-                             KN_SV_ARG(version), KN_SV_ARG(name));
+                   : kn_wrap(s, "%.*s in version \"%.*s\" cannot be handled as a %.*s",
+                             KN_SV_ARG(name), KN_SV_ARG(version), KN_SV_ARG(name));
     *ret = v;
     return kn_arena_failed(a) ? kn_arena_error(a, "the object") : KN_STATUS_OK;
 }

@@ -47,9 +47,11 @@ static void refused(const char *api_version, const char *kind, const char *in, c
 
 KTEST(fills_in_what_go_always_writes_and_drops_what_it_never_writes)
 {
-    becomes("v1", "Namespace", "{'metadata':{'name':'a','labels':{},'generation':0,'creationTimestamp':null}}",
+    becomes("v1", "Namespace",
+            "{'metadata':{'name':'a','labels':{},'generation':0,'creationTimestamp':null}}",
             "{'apiVersion':'v1','kind':'Namespace','metadata':{'name':'a'},'spec':{},'status':{}}");
-    becomes("v1", "ConfigMap", "{'metadata':{'name':'a'},'data':{'k':'','n':null},'immutable':false}",
+    becomes("v1", "ConfigMap",
+            "{'metadata':{'name':'a'},'data':{'k':'','n':null},'immutable':false}",
             "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'a'},'data':{'k':'','n':''},"
             "'immutable':false}");
     becomes("v1", "Pod",
@@ -83,27 +85,35 @@ KTEST(wrong_types_read_as_upstream_writes_them)
         const char *api_version, *kind, *in, *message;
     } cases[] = {
         {"apps/v1", "Deployment", "{'spec':{'replicas':'3'}}",
-         "Deployment in version 'v1' cannot be handled as a Deployment: json: cannot unmarshal string "
+         "Deployment in version 'v1' cannot be handled as a Deployment: json: cannot unmarshal "
+         "string "
          "into Go struct field DeploymentSpec.spec.replicas of type int32"},
         {"apps/v1", "Deployment", "{'spec':{'replicas':1.5}}",
-         "cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32"},
-        {"apps/v1", "Deployment", "{'spec':{'replicas':3000000000}}", "cannot unmarshal number 3000000000"},
+         "cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type "
+         "int32"},
+        {"apps/v1", "Deployment", "{'spec':{'replicas':3000000000}}",
+         "cannot unmarshal number 3000000000"},
         {"v1", "ConfigMap", "{'data':{'a':1}}",
          "cannot unmarshal number into Go struct field ConfigMap.data of type string"},
         {"v1", "Pod", "{'spec':{'containers':{}}}",
-         "cannot unmarshal object into Go struct field PodSpec.spec.containers of type []v1.Container"},
+         "cannot unmarshal object into Go struct field PodSpec.spec.containers of type "
+         "[]v1.Container"},
         {"v1", "Pod", "{'spec':{'containers':['x']}}",
-         "cannot unmarshal string into Go struct field PodSpec.spec.containers of type v1.Container"},
+         "cannot unmarshal string into Go struct field PodSpec.spec.containers of type "
+         "v1.Container"},
         {"v1", "Pod", "{'spec':{'hostNetwork':'true'}}", "PodSpec.spec.hostNetwork of type bool"},
-        {"v1", "Pod", "{'spec':[]}", "cannot unmarshal array into Go struct field Pod.spec of type v1.PodSpec"},
+        {"v1", "Pod", "{'spec':[]}",
+         "cannot unmarshal array into Go struct field Pod.spec of type v1.PodSpec"},
         {"v1", "Pod", "[]", "cannot unmarshal array into Go value of type v1.Pod"},
-        {"v1", "Pod", "{'spec':{'overhead':{'cpu':'x'}}}", "quantities must match the regular expression"},
+        {"v1", "Pod", "{'spec':{'overhead':{'cpu':'x'}}}",
+         "quantities must match the regular expression"},
         {"v1", "Secret", "{'data':{'a':'!'}}", "illegal base64 data at input byte 0"},
         {"v1", "Pod", "{'metadata':{'creationTimestamp':'yesterday'}}", "parsing time 'yesterday'"},
         {"v1", "Pod", "{'kind':'Service','apiVersion':'v1'}",
          "Service in version 'v1' cannot be handled as a Pod"},
         {"apps/v1", "Deployment", "{'kind':'Deployment','apiVersion':'apps/v1beta1'}",
-         "the API version in the data (apps/v1beta1) does not match the expected API version (apps/v1)"},
+         "the API version in the data (apps/v1beta1) does not match the expected API version "
+         "(apps/v1)"},
     };
     for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++)
         refused(cases[i].api_version, cases[i].kind, cases[i].in, cases[i].message);
@@ -114,8 +124,9 @@ KTEST(unknown_and_duplicate_fields_follow_the_mode)
     ARENA(a);
     struct kn_json *v;
     const struct kn_type *pod = type("v1", "Pod");
-    struct kn_sv text = body(a, "{'spec':{'foo':1,'nodeName':'a','nodeName':'b','containers':[{'name':'x',"
-                                "'bar':{}}]}}");
+    struct kn_sv text =
+        body(a, "{'spec':{'foo':1,'nodeName':'a','nodeName':'b','containers':[{'name':'x',"
+                "'bar':{}}]}}");
     ktest_fails(kn_decode_body(a, pod, text, KN_FIELDS_STRICT, NULL, &v), BAD_REQUEST,
                 "Pod in version \"v1\" cannot be handled as a Pod: strict decoding error: ");
     struct kn_decode_report r;
@@ -139,7 +150,8 @@ KTEST(the_modes_have_upstreams_names)
     ktest_eq_int(mode, KN_FIELDS_WARN);
     ktest_ok(kn_field_validation_parse(KN_SV("Strict"), &mode));
     ktest_eq_int(mode, KN_FIELDS_STRICT);
-    ktest_fails(kn_field_validation_parse(KN_SV("strict"), &mode), BAD_REQUEST, "Unsupported value");
+    ktest_fails(kn_field_validation_parse(KN_SV("strict"), &mode), BAD_REQUEST,
+                "Unsupported value");
 }
 
 KTEST(malformed_text_is_refused)
@@ -152,14 +164,18 @@ KTEST(malformed_text_is_refused)
 
 KTEST(schemas_of_custom_resources_keep_their_unions)
 {
-    becomes("apiextensions.k8s.io/v1", "CustomResourceDefinition",
-            "{'spec':{'versions':[{'name':'v1','schema':{'openAPIV3Schema':{'properties':{'a':{'items':"
-            "{'type':'string'},'additionalProperties':true,'enum':[null,1,'x'],'default':{'b':null}}}}}}]}}",
-            "{'apiVersion':'apiextensions.k8s.io/v1','kind':'CustomResourceDefinition','metadata':{},'spec':{"
-            "'group':'','scope':'','names':{'plural':'','kind':''},'versions':[{'name':'v1','served':false,"
-            "'storage':false,'schema':{'openAPIV3Schema':{'properties':{'a':{'items':{'type':'string'},"
-            "'additionalProperties':true,'enum':[null,1,'x'],'default':{'b':null}}}}}}]},"
-            "'status':{'acceptedNames':{'plural':'','kind':''}}}");
+    becomes(
+        "apiextensions.k8s.io/v1", "CustomResourceDefinition",
+        "{'spec':{'versions':[{'name':'v1','schema':{'openAPIV3Schema':{'properties':{'a':{'items':"
+        "{'type':'string'},'additionalProperties':true,'enum':[null,1,'x'],'default':{'b':null}}}}}"
+        "}]}}",
+        "{'apiVersion':'apiextensions.k8s.io/"
+        "v1','kind':'CustomResourceDefinition','metadata':{},'spec':{"
+        "'group':'','scope':'','names':{'plural':'','kind':''},'versions':[{'name':'v1','served':"
+        "false,"
+        "'storage':false,'schema':{'openAPIV3Schema':{'properties':{'a':{'items':{'type':'string'},"
+        "'additionalProperties':true,'enum':[null,1,'x'],'default':{'b':null}}}}}}]},"
+        "'status':{'acceptedNames':{'plural':'','kind':''}}}");
 }
 
 KTEST_MAIN(KTEST_CASE(fills_in_what_go_always_writes_and_drops_what_it_never_writes),

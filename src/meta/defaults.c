@@ -75,7 +75,8 @@ static void round_quantities(struct kn_arena *a, struct kn_json *map)
         if (last != 'u' && last != 'n')
             continue;
         char out[KN_QUANTITY_TEXT];
-        struct kn_quantity q = kn_quantity_of_milli(kn_quantity_milli_of(text), KN_QUANTITY_DECIMAL_SI);
+        struct kn_quantity q =
+            kn_quantity_of_milli(kn_quantity_milli_of(text), KN_QUANTITY_DECIMAL_SI);
         struct kn_json *v =
             kn_json_new_str(a, kn_arena_dup(a, kn_sv(out, kn_quantity_format(q, out))));
         if (v)

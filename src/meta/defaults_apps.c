@@ -177,17 +177,20 @@ static struct kn_json *constant(struct kn_arena *a, struct kn_sv text)
 void kn_default_autoscaling_v2_HorizontalPodAutoscalerSpec(struct kn_arena *a, struct kn_json *obj)
 {
     if (kn_json_len(kn_json_get(obj, KN_K_metrics)) == 0)
-        kn_json_set(a, obj, KN_K_metrics,
-                    constant(a, KN_SV("[{\"type\":\"Resource\",\"resource\":{\"name\":\"cpu\",\"target\":"
-                                      "{\"type\":\"Utilization\",\"averageUtilization\":80}}}]")));
+        kn_json_set(
+            a, obj, KN_K_metrics,
+            constant(a, KN_SV("[{\"type\":\"Resource\",\"resource\":{\"name\":\"cpu\",\"target\":"
+                              "{\"type\":\"Utilization\",\"averageUtilization\":80}}}]")));
 }
 
-void kn_default_autoscaling_v2_HorizontalPodAutoscalerBehavior(struct kn_arena *a, struct kn_json *obj)
+void kn_default_autoscaling_v2_HorizontalPodAutoscalerBehavior(struct kn_arena *a,
+                                                               struct kn_json *obj)
 {
     const struct kn_json *up = constant(
-        a, KN_SV("{\"stabilizationWindowSeconds\":0,\"selectPolicy\":\"Max\",\"policies\":[{\"type\":"
-                 "\"Pods\",\"value\":4,\"periodSeconds\":15},{\"type\":\"Percent\",\"value\":100,"
-                 "\"periodSeconds\":15}]}"));
+        a,
+        KN_SV("{\"stabilizationWindowSeconds\":0,\"selectPolicy\":\"Max\",\"policies\":[{\"type\":"
+              "\"Pods\",\"value\":4,\"periodSeconds\":15},{\"type\":\"Percent\",\"value\":100,"
+              "\"periodSeconds\":15}]}"));
     const struct kn_json *down = constant(
         a, KN_SV("{\"selectPolicy\":\"Max\",\"policies\":[{\"type\":\"Percent\",\"value\":100,"
                  "\"periodSeconds\":15}]}"));
@@ -203,7 +206,8 @@ void kn_default_apiextensions_v1_CustomResourceDefinition(struct kn_arena *a, st
     if (kind.len && !kn_json_get(names, KN_K_singular)) {
         char *lower = kn_arena_bytes(a, kind.len);
         for (size_t i = 0; lower && i < kind.len; i++)
-            lower[i] = (char)(kind.ptr[i] >= 'A' && kind.ptr[i] <= 'Z' ? kind.ptr[i] | 32 : kind.ptr[i]);
+            lower[i] =
+                (char)(kind.ptr[i] >= 'A' && kind.ptr[i] <= 'Z' ? kind.ptr[i] | 32 : kind.ptr[i]);
         kn_json_set_str(a, names, KN_K_singular, kn_sv(lower, lower ? kind.len : 0));
     }
     if (kind.len && !kn_json_get(names, KN_K_listKind))

@@ -89,7 +89,8 @@ static bool is_latest(struct kn_sv image)
     return colon > slash ? kn_sv_is(tag, "latest") : at < 0;
 }
 
-static void pull_policy(struct kn_arena *a, struct kn_json *obj, enum kn_atom key, struct kn_sv image)
+static void pull_policy(struct kn_arena *a, struct kn_json *obj, enum kn_atom key,
+                        struct kn_sv image)
 {
     kn_default_str(a, obj, key, is_latest(image) ? "Always" : "IfNotPresent");
 }
@@ -149,7 +150,8 @@ static void service_ports(struct kn_arena *a, struct kn_json *ports)
     struct kn_json *port;
     KN_JSON_EACH (port, ports) {
         const struct kn_json *target = kn_json_get(port, KN_K_targetPort);
-        bool set = kn_json_is_string(target) ? kn_json_len(target) > 0 : kn_json_int(target, 0) != 0;
+        bool set =
+            kn_json_is_string(target) ? kn_json_len(target) > 0 : kn_json_int(target, 0) != 0;
         if (!set)
             kn_json_set_int(a, port, KN_K_targetPort,
                             kn_json_int(kn_json_get(port, KN_K_port), 0));

@@ -38,7 +38,8 @@ static void at(const char *api_version, const char *kind, const char *member, co
     struct kn_buf b KN_CLEANUP(kn_buf_done) = KN_BUF(1 << 20);
     if (part)
         kn_json_encode(&b, part);
-    print_error("%s %s\ngot  %s\nwant %.*s\n", kind, member, kn_buf_cstr(&b), KN_SV_ARG(quoted(a, out)));
+    print_error("%s %s\ngot  %s\nwant %.*s\n", kind, member, kn_buf_cstr(&b),
+                KN_SV_ARG(quoted(a, out)));
     ktest_true(false);
 }
 
@@ -51,16 +52,25 @@ static void at(const char *api_version, const char *kind, const char *member, co
 KTEST(a_pod_gets_all_its_defaults)
 {
     at("v1", "Pod", "spec",
-       "{'spec':{'serviceAccount':'x','containers':[{'name':'a','image':'nginx','ports':[{'containerPort':"
-       "80}],'resources':{'limits':{'cpu':'1'},'requests':{'memory':'1Mi'}},'livenessProbe':{'httpGet':"
-       "{'port':80}}}],'volumes':[{'name':'v'},{'name':'s','secret':{'secretName':'s'}},{'name':'h',"
+       "{'spec':{'serviceAccount':'x','containers':[{'name':'a','image':'nginx','ports':[{'"
+       "containerPort':"
+       "80}],'resources':{'limits':{'cpu':'1'},'requests':{'memory':'1Mi'}},'livenessProbe':{'"
+       "httpGet':"
+       "{'port':80}}}],'volumes':[{'name':'v'},{'name':'s','secret':{'secretName':'s'}},{'name':'h'"
+       ","
        "'hostPath':{'path':'/x'}}]}}",
-       "{" POD_REST ",'enableServiceLinks':true,'serviceAccount':'x','serviceAccountName':'x','containers':"
-       "[{'name':'a','image':'nginx','ports':[{'containerPort':80,'protocol':'TCP'}],'resources':{'limits':"
-       "{'cpu':'1'},'requests':{'memory':'1Mi','cpu':'1'}},'livenessProbe':{'httpGet':{'path':'/','port':80,"
-       "'scheme':'HTTP'},'timeoutSeconds':1,'periodSeconds':10,'successThreshold':1,'failureThreshold':3},"
-       "'imagePullPolicy':'Always'," CONTAINER_REST "}],'volumes':[{'name':'v','emptyDir':{}},{'name':'s',"
-       "'secret':{'secretName':'s','defaultMode':420}},{'name':'h','hostPath':{'path':'/x','type':''}}]}");
+       "{" POD_REST
+       ",'enableServiceLinks':true,'serviceAccount':'x','serviceAccountName':'x','containers':"
+       "[{'name':'a','image':'nginx','ports':[{'containerPort':80,'protocol':'TCP'}],'resources':{'"
+       "limits':"
+       "{'cpu':'1'},'requests':{'memory':'1Mi','cpu':'1'}},'livenessProbe':{'httpGet':{'path':'/"
+       "','port':80,"
+       "'scheme':'HTTP'},'timeoutSeconds':1,'periodSeconds':10,'successThreshold':1,'"
+       "failureThreshold':3},"
+       "'imagePullPolicy':'Always'," CONTAINER_REST
+       "}],'volumes':[{'name':'v','emptyDir':{}},{'name':'s',"
+       "'secret':{'secretName':'s','defaultMode':420}},{'name':'h','hostPath':{'path':'/"
+       "x','type':''}}]}");
 }
 
 KTEST(the_pull_policy_follows_the_tag)
@@ -94,19 +104,25 @@ KTEST(the_pull_policy_follows_the_tag)
 KTEST(a_template_gets_pod_defaults_but_no_requests)
 {
     at("apps/v1", "Deployment", "spec",
-       "{'spec':{'selector':{'matchLabels':{'a':'b'}},'template':{'spec':{'containers':[{'name':'a','image':"
+       "{'spec':{'selector':{'matchLabels':{'a':'b'}},'template':{'spec':{'containers':[{'name':'a'"
+       ",'image':"
        "'x:1','resources':{'limits':{'cpu':'0.0001'}}}]}}}}",
        "{'replicas':1,'revisionHistoryLimit':10,'progressDeadlineSeconds':600,'strategy':{'type':"
-       "'RollingUpdate','rollingUpdate':{'maxUnavailable':'25%','maxSurge':'25%'}},'selector':{'matchLabels':"
-       "{'a':'b'}},'template':{'metadata':{},'spec':{" POD_REST ",'containers':[{'name':'a','image':'x:1',"
-       "'resources':{'limits':{'cpu':'1m'}},'imagePullPolicy':'IfNotPresent'," CONTAINER_REST "}]}}}");
+       "'RollingUpdate','rollingUpdate':{'maxUnavailable':'25%','maxSurge':'25%'}},'selector':{'"
+       "matchLabels':"
+       "{'a':'b'}},'template':{'metadata':{},'spec':{" POD_REST
+       ",'containers':[{'name':'a','image':'x:1',"
+       "'resources':{'limits':{'cpu':'1m'}},'imagePullPolicy':'IfNotPresent'," CONTAINER_REST
+       "}]}}}");
     at("apps/v1", "Deployment", "spec.strategy",
-       "{'spec':{'selector':null,'strategy':{'type':'Recreate'},'template':{}}}", "{'type':'Recreate'}");
+       "{'spec':{'selector':null,'strategy':{'type':'Recreate'},'template':{}}}",
+       "{'type':'Recreate'}");
 }
 
 KTEST(old_deployments_have_their_own_defaults)
 {
-    const char *in = "{'spec':{'template':{'metadata':{'labels':{'a':'b'}},'spec':{'containers':[]}}}}";
+    const char *in =
+        "{'spec':{'template':{'metadata':{'labels':{'a':'b'}},'spec':{'containers':[]}}}}";
     at("extensions/v1beta1", "Deployment", "spec.selector", in, "{'matchLabels':{'a':'b'}}");
     at("extensions/v1beta1", "Deployment", "metadata.labels", in, "{'a':'b'}");
     at("extensions/v1beta1", "Deployment", "spec.revisionHistoryLimit", in, "2147483647");
@@ -121,12 +137,15 @@ KTEST(old_deployments_have_their_own_defaults)
 KTEST(services_get_types_ports_and_policies)
 {
     at("v1", "Service", "spec", "{'spec':{'ports':[{'port':80}]}}",
-       "{'type':'ClusterIP','sessionAffinity':'None','internalTrafficPolicy':'Cluster','ports':[{'port':80,"
+       "{'type':'ClusterIP','sessionAffinity':'None','internalTrafficPolicy':'Cluster','ports':[{'"
+       "port':80,"
        "'targetPort':80,'protocol':'TCP'}]}");
     at("v1", "Service", "spec",
-       "{'spec':{'type':'NodePort','sessionAffinity':'ClientIP','ports':[{'port':1,'targetPort':'web'}]}}",
+       "{'spec':{'type':'NodePort','sessionAffinity':'ClientIP','ports':[{'port':1,'targetPort':'"
+       "web'}]}}",
        "{'type':'NodePort','sessionAffinity':'ClientIP','sessionAffinityConfig':{'clientIP':"
-       "{'timeoutSeconds':10800}},'internalTrafficPolicy':'Cluster','externalTrafficPolicy':'Cluster',"
+       "{'timeoutSeconds':10800}},'internalTrafficPolicy':'Cluster','externalTrafficPolicy':'"
+       "Cluster',"
        "'ports':[{'port':1,'targetPort':'web','protocol':'TCP'}]}");
     at("v1", "Service", "spec", "{'spec':{'type':'ExternalName','externalName':'a.b'}}",
        "{'type':'ExternalName','externalName':'a.b','sessionAffinity':'None'}");
@@ -138,16 +157,18 @@ KTEST(other_kinds_get_theirs)
        "{'kubernetes.io/metadata.name':'x'}");
     at("v1", "Namespace", "status", "{'metadata':{'name':'x'}}", "{'phase':'Active'}");
     at("v1", "Secret", "type", "{}", "'Opaque'");
-    at("v1", "PersistentVolumeClaim", "spec", "{'spec':{}}", "{'resources':{},'volumeMode':'Filesystem'}");
+    at("v1", "PersistentVolumeClaim", "spec", "{'spec':{}}",
+       "{'resources':{},'volumeMode':'Filesystem'}");
     at("rbac.authorization.k8s.io/v1", "RoleBinding", "subjects",
        "{'roleRef':{'kind':'Role','name':'x'},'subjects':[{'kind':'User','name':'u'},{'kind':"
        "'ServiceAccount','name':'s'}]}",
-       "[{'kind':'User','name':'u','apiGroup':'rbac.authorization.k8s.io'},{'kind':'ServiceAccount','name':"
+       "[{'kind':'User','name':'u','apiGroup':'rbac.authorization.k8s.io'},{'kind':'ServiceAccount'"
+       ",'name':"
        "'s'}]");
-    at("rbac.authorization.k8s.io/v1", "RoleBinding", "roleRef.apiGroup", "{'roleRef':{'name':'x'}}",
-       "'rbac.authorization.k8s.io'");
-    at("discovery.k8s.io/v1", "EndpointSlice", "ports", "{'addressType':'IPv4','ports':[{'port':80}]}",
-       "[{'name':'','protocol':'TCP','port':80}]");
+    at("rbac.authorization.k8s.io/v1", "RoleBinding", "roleRef.apiGroup",
+       "{'roleRef':{'name':'x'}}", "'rbac.authorization.k8s.io'");
+    at("discovery.k8s.io/v1", "EndpointSlice", "ports",
+       "{'addressType':'IPv4','ports':[{'port':80}]}", "[{'name':'','protocol':'TCP','port':80}]");
     at("apps/v1", "StatefulSet", "spec.updateStrategy", "{}",
        "{'type':'RollingUpdate','rollingUpdate':{'partition':0,'maxUnavailable':1}}");
     at("apps/v1", "DaemonSet", "spec.updateStrategy", "{}",
@@ -155,8 +176,10 @@ KTEST(other_kinds_get_theirs)
     at("batch/v1", "Job", "spec.completions", "{}", "1");
     at("batch/v1", "Job", "spec.backoffLimit", "{'spec':{'parallelism':2}}", "6");
     at("v1", "Node", "status.allocatable", "{'status':{'capacity':{'cpu':'2'}}}", "{'cpu':'2'}");
-    at("v1", "LimitRange", "spec.limits", "{'spec':{'limits':[{'type':'Container','max':{'cpu':'2'}}]}}",
-       "[{'type':'Container','max':{'cpu':'2'},'default':{'cpu':'2'},'defaultRequest':{'cpu':'2'}}]");
+    at("v1", "LimitRange", "spec.limits",
+       "{'spec':{'limits':[{'type':'Container','max':{'cpu':'2'}}]}}",
+       "[{'type':'Container','max':{'cpu':'2'},'default':{'cpu':'2'},'defaultRequest':{'cpu':'2'}}"
+       "]");
 }
 
 KTEST_MAIN(KTEST_CASE(a_pod_gets_all_its_defaults), KTEST_CASE(the_pull_policy_follows_the_tag),

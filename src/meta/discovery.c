@@ -75,8 +75,9 @@ static void group_version(struct kn_buf *out, const struct kn_resource *r)
 
 void kn_discovery_core(struct kn_buf *out, struct kn_sv server_address)
 {
-    kn_buf_addc(out, "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"],\"serverAddressByClientCIDRs\":[{"
-                     "\"clientCIDR\":\"0.0.0.0/0\",");
+    kn_buf_addc(out,
+                "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"],\"serverAddressByClientCIDRs\":[{"
+                "\"clientCIDR\":\"0.0.0.0/0\",");
     member(out, "serverAddress", server_address);
     kn_buf_addc(out, "}]}\n");
 }
@@ -273,8 +274,8 @@ static void aggregated_group(struct kn_buf *out, rows r, size_t count, size_t fi
     kn_buf_addc(out, "]}");
 }
 
-struct kn_status kn_discovery_aggregated(struct kn_buf *out, struct kn_sv version, bool core, rows r,
-                                         size_t count)
+struct kn_status kn_discovery_aggregated(struct kn_buf *out, struct kn_sv version, bool core,
+                                         rows r, size_t count)
 {
     bool any = false;
     kn_buf_addf(out,

@@ -30,10 +30,11 @@ struct kn_sv kn_name_dns_label_problem(struct kn_arena *a, struct kn_sv text)
     if (text.len > 63)
         return too_long(a, 63);
     if (!is_dns_label(text))
-        return KN_SV("a lowercase RFC 1123 label must consist of lower case alphanumeric characters "
-                     "or '-', and must start and end with an alphanumeric character (e.g. "
-                     "'my-name',  or '123-abc', regex used for validation is "
-                     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')");
+        return KN_SV(
+            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters "
+            "or '-', and must start and end with an alphanumeric character (e.g. "
+            "'my-name',  or '123-abc', regex used for validation is "
+            "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')");
     return KN_SV_NULL;
 }
 
@@ -106,10 +107,11 @@ struct kn_sv kn_name_qualified_problem(struct kn_arena *a, struct kn_sv text)
                            "'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
                            "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS "
                            "subdomain prefix and '/' (e.g. 'example.com/MyName')")
-                   : KN_SV("name part must consist of alphanumeric characters, '-', '_' or '.', and "
-                           "must start and end with an alphanumeric character (e.g. 'MyName',  or "
-                           "'my.name',  or '123-abc', regex used for validation is "
-                           "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')");
+                   : KN_SV(
+                         "name part must consist of alphanumeric characters, '-', '_' or '.', and "
+                         "must start and end with an alphanumeric character (e.g. 'MyName',  or "
+                         "'my.name',  or '123-abc', regex used for validation is "
+                         "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')");
     (void)a;
     return KN_SV_NULL;
 }

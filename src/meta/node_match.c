@@ -39,7 +39,8 @@ bool kn_node_term_matches(const struct kn_obj *node, const struct kn_json *term)
         return false;
     KN_JSON_EACH(e, labels)
     {
-        const struct kn_json *v = kn_json_get_sv(node->labels, kn_json_str(kn_json_get(e, KN_K_key)));
+        const struct kn_json *v =
+            kn_json_get_sv(node->labels, kn_json_str(kn_json_get(e, KN_K_key)));
         if (!expression_holds(e, v != NULL, kn_json_str(v)))
             return false;
     }
@@ -58,8 +59,9 @@ bool kn_node_matches(const struct kn_obj *node, const struct kn_json *spec)
         if (!v || !kn_sv_eq(kn_json_str(v), kn_json_str(m)))
             return false;
     }
-    const struct kn_json *required = KN_JSON_AT(spec, KN_K_affinity, KN_K_nodeAffinity,
-                                                KN_K_requiredDuringSchedulingIgnoredDuringExecution);
+    const struct kn_json *required =
+        KN_JSON_AT(spec, KN_K_affinity, KN_K_nodeAffinity,
+                   KN_K_requiredDuringSchedulingIgnoredDuringExecution);
     if (!required)
         return true;
     const struct kn_json *terms = kn_json_get(required, KN_K_nodeSelectorTerms);

@@ -1,5 +1,6 @@
-// Which nodes a pod may go to by what it says of their names, labels and taints: upstream's rules, on the
-// JSON of validated objects. For whoever decides about nodes: scheduler, daemon sets. Any thread.
+// Which nodes a pod may go to by what it says of their names, labels and taints: upstream's rules,
+// on the JSON of validated objects. For whoever decides about nodes: scheduler, daemon sets. Any
+// thread.
 #pragma once
 #include "meta/obj.h"
 

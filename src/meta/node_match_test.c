@@ -14,8 +14,10 @@ static struct kn_json *parse(const char *text)
 static const struct kn_obj *node(void)
 {
     const struct kn_obj *o;
-    ktest_ok(kn_obj_parse(KN_SV("{\"metadata\":{\"name\":\"n1\",\"labels\":{\"disk\":\"ssd\",\"cores\":\"8\","
-                                "\"empty\":\"\"}}}"), &o));
+    ktest_ok(kn_obj_parse(
+        KN_SV("{\"metadata\":{\"name\":\"n1\",\"labels\":{\"disk\":\"ssd\",\"cores\":\"8\","
+              "\"empty\":\"\"}}}"),
+        &o));
     return o;
 }
 
@@ -26,18 +28,30 @@ KTEST(a_term_holds_when_all_its_expressions_hold)
         bool holds;
     } cases[] = {
         {"{}", false},
-        {"{\"matchExpressions\":[{\"key\":\"disk\",\"operator\":\"In\",\"values\":[\"hdd\",\"ssd\"]}]}", true},
-        {"{\"matchExpressions\":[{\"key\":\"disk\",\"operator\":\"NotIn\",\"values\":[\"ssd\"]}]}", false},
-        {"{\"matchExpressions\":[{\"key\":\"none\",\"operator\":\"NotIn\",\"values\":[\"x\"]}]}", true},
+        {"{\"matchExpressions\":[{\"key\":\"disk\",\"operator\":\"In\",\"values\":[\"hdd\",\"ssd\"]"
+         "}]}",
+         true},
+        {"{\"matchExpressions\":[{\"key\":\"disk\",\"operator\":\"NotIn\",\"values\":[\"ssd\"]}]}",
+         false},
+        {"{\"matchExpressions\":[{\"key\":\"none\",\"operator\":\"NotIn\",\"values\":[\"x\"]}]}",
+         true},
         {"{\"matchExpressions\":[{\"key\":\"empty\",\"operator\":\"Exists\"}]}", true},
         {"{\"matchExpressions\":[{\"key\":\"empty\",\"operator\":\"DoesNotExist\"}]}", false},
-        {"{\"matchExpressions\":[{\"key\":\"cores\",\"operator\":\"Gt\",\"values\":[\"7\"]}]}", true},
-        {"{\"matchExpressions\":[{\"key\":\"cores\",\"operator\":\"Lt\",\"values\":[\"8\"]}]}", false},
-        {"{\"matchExpressions\":[{\"key\":\"disk\",\"operator\":\"Gt\",\"values\":[\"1\"]}]}", false},
-        {"{\"matchExpressions\":[{\"key\":\"disk\",\"operator\":\"Exists\"},{\"key\":\"none\",\"operator\":"
-         "\"Exists\"}]}", false},
-        {"{\"matchFields\":[{\"key\":\"metadata.name\",\"operator\":\"In\",\"values\":[\"n1\"]}]}", true},
-        {"{\"matchFields\":[{\"key\":\"metadata.name\",\"operator\":\"NotIn\",\"values\":[\"n1\"]}]}", false},
+        {"{\"matchExpressions\":[{\"key\":\"cores\",\"operator\":\"Gt\",\"values\":[\"7\"]}]}",
+         true},
+        {"{\"matchExpressions\":[{\"key\":\"cores\",\"operator\":\"Lt\",\"values\":[\"8\"]}]}",
+         false},
+        {"{\"matchExpressions\":[{\"key\":\"disk\",\"operator\":\"Gt\",\"values\":[\"1\"]}]}",
+         false},
+        {"{\"matchExpressions\":[{\"key\":\"disk\",\"operator\":\"Exists\"},{\"key\":\"none\","
+         "\"operator\":"
+         "\"Exists\"}]}",
+         false},
+        {"{\"matchFields\":[{\"key\":\"metadata.name\",\"operator\":\"In\",\"values\":[\"n1\"]}]}",
+         true},
+        {"{\"matchFields\":[{\"key\":\"metadata.name\",\"operator\":\"NotIn\",\"values\":[\"n1\"]}]"
+         "}",
+         false},
     };
     const struct kn_obj *n = node();
     for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++)
@@ -47,8 +61,9 @@ KTEST(a_term_holds_when_all_its_expressions_hold)
 
 KTEST(a_pod_names_its_nodes_by_selector_and_affinity)
 {
-#define TERMS(t) "\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{"        \
-                 "\"nodeSelectorTerms\":[" t "]}}}"
+#define TERMS(t)                                                                                   \
+    "\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{"         \
+    "\"nodeSelectorTerms\":[" t "]}}}"
 #define SSD "{\"matchExpressions\":[{\"key\":\"disk\",\"operator\":\"In\",\"values\":[\"ssd\"]}]}"
 #define HDD "{\"matchExpressions\":[{\"key\":\"disk\",\"operator\":\"In\",\"values\":[\"hdd\"]}]}"
     static const struct {
@@ -82,7 +97,9 @@ KTEST(a_toleration_stands_what_it_names)
         {"[{\"key\":\"k\",\"value\":\"v\"}]", true},
         {"[{\"key\":\"k\",\"operator\":\"Equal\",\"value\":\"w\"}]", false},
         {"[{\"key\":\"k\",\"value\":\"v\",\"effect\":\"NoExecute\"}]", false},
-        {"[{\"key\":\"j\",\"operator\":\"Exists\"},{\"key\":\"k\",\"value\":\"v\",\"effect\":\"NoSchedule\"}]", true},
+        {"[{\"key\":\"j\",\"operator\":\"Exists\"},{\"key\":\"k\",\"value\":\"v\",\"effect\":"
+         "\"NoSchedule\"}]",
+         true},
     };
     struct kn_json *taint = parse("{\"key\":\"k\",\"value\":\"v\",\"effect\":\"NoSchedule\"}");
     for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++)

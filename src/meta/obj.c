@@ -7,8 +7,8 @@
 #define SLACK 96 // alignment, and the names of a few members that are no atoms
 #define STEP 256 // what is missing beyond that: labels and data have such names, too
 
-// Bytes that the tree of a text will take: a value stands behind every opening and every comma. Commas
-// within strings count as well, so no more than once the text is reserved for them.
+// Bytes that the tree of a text will take: a value stands behind every opening and every comma.
+// Commas within strings count as well, so no more than once the text is reserved for them.
 static size_t tree_size(struct kn_sv text)
 {
     size_t values = 1;
@@ -20,12 +20,13 @@ static size_t tree_size(struct kn_sv text)
     return bytes < text.len + 512 ? bytes : text.len + 512;
 }
 
-// Reserves the arena and the place for the text, which is about to be `text` with `more` bytes in it;
-// the caller fills .text and calls finish.
+// Reserves the arena and the place for the text, which is about to be `text` with `more` bytes in
+// it; the caller fills .text and calls finish.
 static struct kn_obj *begin(struct kn_sv text, size_t more, char **ret_text)
 {
     size_t text_len = text.len + more;
-    struct kn_arena *a = kn_arena_new(sizeof(struct kn_obj) + text_len + tree_size(text) + SLACK, ARENA_LIMIT);
+    struct kn_arena *a =
+        kn_arena_new(sizeof(struct kn_obj) + text_len + tree_size(text) + SLACK, ARENA_LIMIT);
     kn_arena_set_step(a, text_len / 4 > STEP ? text_len / 4 : STEP);
     struct kn_obj *o = KN_ARENA_NEW(a, struct kn_obj);
     *ret_text = kn_arena_bytes(a, text_len);

@@ -7,8 +7,10 @@
 #include "meta/selector.h"
 
 static const char pod_text[] =
-    "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"p\",\"namespace\":\"ns\",\"uid\":\"u\","
-    "\"resourceVersion\":\"7\",\"creationTimestamp\":\"2026-11-24T07:42:52Z\",\"labels\":{\"app\":\"web\","
+    "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"p\",\"namespace\":\"ns\","
+    "\"uid\":\"u\","
+    "\"resourceVersion\":\"7\",\"creationTimestamp\":\"2026-11-24T07:42:52Z\",\"labels\":{\"app\":"
+    "\"web\","
     "\"tier\":\"3\"},\"ownerReferences\":[{\"name\":\"a\"},{\"name\":\"b\",\"controller\":true}]},"
     "\"spec\":{\"nodeName\":\"n1\"},\"status\":{\"phase\":\"Running\"}}";
 
@@ -36,10 +38,12 @@ KTEST(decodes_metadata_once)
 // A cache holds many small objects: what is beside text and tree must not be larger than they are.
 KTEST(takes_little_more_than_its_text_and_its_tree)
 {
-    static const char text[] =
-        "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"100000\",\"generateName\":"
-        "\"small-\",\"labels\":{\"a\":\"b\"},\"name\":\"small-bcdfg\",\"namespace\":\"list\",\"uid\":\"00000000-0000-4000-8000-"
-        "000000000000\",\"creationTimestamp\":\"2026-11-24T07:42:52Z\"},\"data\":{\"k\":\"vvvvvvvvvvvvvvvvvvvvvvvvvvvvvv\"}}";
+    static const char text[] = "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{"
+                               "\"resourceVersion\":\"100000\",\"generateName\":"
+                               "\"small-\",\"labels\":{\"a\":\"b\"},\"name\":\"small-bcdfg\","
+                               "\"namespace\":\"list\",\"uid\":\"00000000-0000-4000-8000-"
+                               "000000000000\",\"creationTimestamp\":\"2026-11-24T07:42:52Z\"},"
+                               "\"data\":{\"k\":\"vvvvvvvvvvvvvvvvvvvvvvvvvvvvvv\"}}";
     static const char *const texts[] = {pod_text, text};
     for (size_t i = 0; i < KN_ARRAY_LEN(texts); i++) {
         const struct kn_obj *o;
@@ -77,9 +81,17 @@ KTEST(label_selectors_select_as_upstream_does)
         const char *text;
         bool matches;
     } cases[] = {
-        {"", true},           {"app=web", true},        {"app==web,tier", true},  {"app!=web", false},
-        {"none!=x", true},    {"app in (db,web)", true}, {"app notin (db, web)", false},
-        {"!app", false},      {"!none", true},          {"tier>2", true},         {"tier<3", false},
+        {"", true},
+        {"app=web", true},
+        {"app==web,tier", true},
+        {"app!=web", false},
+        {"none!=x", true},
+        {"app in (db,web)", true},
+        {"app notin (db, web)", false},
+        {"!app", false},
+        {"!none", true},
+        {"tier>2", true},
+        {"tier<3", false},
         {"none>1", false},
     };
     const struct kn_obj *o;
@@ -91,7 +103,8 @@ KTEST(label_selectors_select_as_upstream_does)
         ktest_eq_int(kn_selector_matches_labels(s, o->labels), cases[i].matches);
         kn_arena_free(a);
     }
-    static const char *const bad[] = {"a=b=c", "=x", "a in b", "a in (b", "-a=b", "a=_", "a!b", "a>x"};
+    static const char *const bad[] = {"a=b=c", "=x",  "a in b", "a in (b",
+                                      "-a=b",  "a=_", "a!b",    "a>x"};
     for (size_t i = 0; i < KN_ARRAY_LEN(bad); i++) {
         struct kn_arena *a = kn_arena_new(0, 1 << 16);
         struct kn_selector *s;
@@ -145,7 +158,8 @@ KTEST(names_are_refused_with_a_reason)
     kn_arena_free(a);
 }
 
-KTEST_MAIN(KTEST_CASE(decodes_metadata_once), KTEST_CASE(takes_little_more_than_its_text_and_its_tree),
+KTEST_MAIN(KTEST_CASE(decodes_metadata_once),
+           KTEST_CASE(takes_little_more_than_its_text_and_its_tree),
            KTEST_CASE(comes_back_from_the_store_with_the_revision_that_it_got),
            KTEST_CASE(label_selectors_select_as_upstream_does),
            KTEST_CASE(field_selectors_know_which_fields_there_are),

@@ -34,10 +34,13 @@ static const char fixed_schemas[] =
     "\"" QUANTITY "\":{\"description\":\"An amount, such as 500m, 2 or 1Gi.\",\"type\":\"string\"},"
     "\"" INT_OR_STRING "\":{\"description\":\"A number or a text.\",\"type\":\"string\",\"format\":"
     "\"int-or-string\"},"
-    "\"" TIME "\":{\"description\":\"A time, RFC 3339.\",\"type\":\"string\",\"format\":\"date-time\"},"
-    "\"" MICRO_TIME "\":{\"description\":\"A time with microseconds, RFC 3339.\",\"type\":\"string\","
+    "\"" TIME
+    "\":{\"description\":\"A time, RFC 3339.\",\"type\":\"string\",\"format\":\"date-time\"},"
+    "\"" MICRO_TIME
+    "\":{\"description\":\"A time with microseconds, RFC 3339.\",\"type\":\"string\","
     "\"format\":\"date-time\"},"
-    "\"io.k8s.apimachinery.pkg.apis.meta.v1.Patch\":{\"description\":\"What is to change.\",\"type\":"
+    "\"io.k8s.apimachinery.pkg.apis.meta.v1.Patch\":{\"description\":\"What is to "
+    "change.\",\"type\":"
     "\"object\"}";
 
 static const char *fixed_ref(const struct kn_field *f)
@@ -140,7 +143,8 @@ static void patch_marks(struct kn_buf *out, const struct kn_type *parent, const 
         kn_buf_addf(out, ",\"x-kubernetes-patch-strategy\":\"%s%s%s\"", merge ? "merge" : "",
                     merge && retain ? "," : "", retain ? "retainKeys" : "");
     if (key != KN_K_NONE)
-        kn_buf_addf(out, ",\"x-kubernetes-patch-merge-key\":\"%.*s\"", KN_SV_ARG(kn_atom_name(key)));
+        kn_buf_addf(out, ",\"x-kubernetes-patch-merge-key\":\"%.*s\"",
+                    KN_SV_ARG(kn_atom_name(key)));
     const char *list = f->flags & KN_FIELD_LIST_ATOMIC ? "atomic"
                        : f->flags & KN_FIELD_LIST_SET  ? "set"
                        : f->flags & KN_FIELD_LIST_MAP  ? "map"
@@ -151,7 +155,8 @@ static void patch_marks(struct kn_buf *out, const struct kn_type *parent, const 
     const uint16_t *keys = kn_field_list_keys(parent, f, &n);
     for (size_t i = 0; i < n; i++) {
         struct kn_sv name = kn_atom_name((enum kn_atom)keys[i]);
-        kn_buf_addf(out, "%s\"%.*s\"", i ? "," : ",\"x-kubernetes-list-map-keys\":[", KN_SV_ARG(name));
+        kn_buf_addf(out, "%s\"%.*s\"", i ? "," : ",\"x-kubernetes-list-map-keys\":[",
+                    KN_SV_ARG(name));
     }
     if (n)
         kn_buf_addc(out, "]");
@@ -171,8 +176,9 @@ static void property(struct kn_openapi *o, const struct kn_type *t, const struct
     if (f->shape == KN_SHAPE_SINGLE) {
         element(o, t, f, false);
     } else {
-        kn_buf_addc(out, f->shape == KN_SHAPE_LIST ? "\"type\":\"array\",\"items\":{"
-                                                   : "\"type\":\"object\",\"additionalProperties\":{");
+        kn_buf_addc(out, f->shape == KN_SHAPE_LIST
+                             ? "\"type\":\"array\",\"items\":{"
+                             : "\"type\":\"object\",\"additionalProperties\":{");
         element(o, t, f, true);
         kn_buf_addc(out, "}");
     }
@@ -191,11 +197,12 @@ static void type_gvk(struct kn_openapi *o, const struct kn_type *t)
     if (!(t->flags & KN_TYPE_KIND))
         return;
     bool meta = kn_sv_is(kn_type_group(t), "meta.k8s.io");
-    kn_buf_addf(o->out,
-                ",\"x-kubernetes-group-version-kind\":[{\"group\":\"%.*s\",\"kind\":\"%.*s\",\"version\":"
-                "\"%.*s\"}]",
-                KN_SV_ARG(meta ? KN_SV("") : kn_type_group(t)), KN_SV_ARG(kn_type_name(t)),
-                KN_SV_ARG(kn_type_version(t)));
+    kn_buf_addf(
+        o->out,
+        ",\"x-kubernetes-group-version-kind\":[{\"group\":\"%.*s\",\"kind\":\"%.*s\",\"version\":"
+        "\"%.*s\"}]",
+        KN_SV_ARG(meta ? KN_SV("") : kn_type_group(t)), KN_SV_ARG(kn_type_name(t)),
+        KN_SV_ARG(kn_type_version(t)));
 }
 
 static void type_schema(struct kn_openapi *o, const struct kn_type *t)
@@ -330,7 +337,8 @@ struct kn_status kn_openapi_v3_index(struct kn_buf *out,
         KN_TRY(kn_openapi_v3(&doc, r->group, r->version, resources, count));
         struct kn_sv gv = kn_resource_api_version(r, text);
         const char *root = r->group.len ? "apis" : "api";
-        kn_buf_addf(out, "%s\"%s/%.*s\":{\"serverRelativeURL\":\"/openapi/v3/%s/%.*s?hash=%016llX\"}",
+        kn_buf_addf(out,
+                    "%s\"%s/%.*s\":{\"serverRelativeURL\":\"/openapi/v3/%s/%.*s?hash=%016llX\"}",
                     any ? "," : "", root, KN_SV_ARG(gv), root, KN_SV_ARG(gv),
                     (unsigned long long)fingerprint(kn_buf_sv(&doc)));
         any = true;

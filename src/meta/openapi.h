@@ -9,9 +9,9 @@
 // A document of all built-in served resources is about 1.5 MB as JSON; give the buffer its limit.
 struct kn_status kn_openapi_v2(struct kn_buf *out, const struct kn_resource *const *resources,
                                size_t count);
-// What clients ask for as application/com.github.proto-openapi.spec.v2@v1.0+protobuf. The answer must
-// say application/com.github.proto-openapi.spec.v2.v1.0+protobuf: Go refuses the @ in a Content-Type.
-// v2_json: what kn_openapi_v2 wrote.
+// What clients ask for as application/com.github.proto-openapi.spec.v2@v1.0+protobuf. The answer
+// must say application/com.github.proto-openapi.spec.v2.v1.0+protobuf: Go refuses the @ in a
+// Content-Type. v2_json: what kn_openapi_v2 wrote.
 struct kn_status kn_openapi_v2_proto(struct kn_buf *out, struct kn_sv v2_json);
 // The document at /openapi/v3/apis/<group>/<version> (core: /openapi/v3/api/v1).
 struct kn_status kn_openapi_v3(struct kn_buf *out, struct kn_sv group, struct kn_sv version,

@@ -11,16 +11,18 @@ struct operation {
 
 static void gvk(struct kn_buf *out, struct kn_sv group, struct kn_sv version, struct kn_sv kind)
 {
-    kn_buf_addf(out,
-                "\"x-kubernetes-group-version-kind\":{\"group\":\"%.*s\",\"kind\":\"%.*s\",\"version\":"
-                "\"%.*s\"}",
-                KN_SV_ARG(group), KN_SV_ARG(kind), KN_SV_ARG(version));
+    kn_buf_addf(
+        out,
+        "\"x-kubernetes-group-version-kind\":{\"group\":\"%.*s\",\"kind\":\"%.*s\",\"version\":"
+        "\"%.*s\"}",
+        KN_SV_ARG(group), KN_SV_ARG(kind), KN_SV_ARG(version));
 }
 
 static void query(struct kn_openapi *o, const char *name, bool *any)
 {
     kn_buf_addf(o->out, "%s{\"name\":\"%s\",\"in\":\"query\",%s}", *any ? "," : "", name,
-                o->v3 ? "\"schema\":{\"type\":\"string\"}" : "\"type\":\"string\",\"uniqueItems\":true");
+                o->v3 ? "\"schema\":{\"type\":\"string\"}"
+                      : "\"type\":\"string\",\"uniqueItems\":true");
     *any = true;
 }
 
@@ -32,7 +34,8 @@ static void parameters(struct kn_openapi *o, const struct operation *op)
         kn_buf_addf(o->out, "{\"name\":\"body\",\"in\":\"body\",\"required\":%s,\"schema\":{",
                     op->body == kn_type_at(KN_T_meta_v1_DeleteOptions) ? "false" : "true");
         if (op->patch)
-            kn_buf_addf(o->out, "\"$ref\":\"%sio.k8s.apimachinery.pkg.apis.meta.v1.Patch\"", o->ref);
+            kn_buf_addf(o->out, "\"$ref\":\"%sio.k8s.apimachinery.pkg.apis.meta.v1.Patch\"",
+                        o->ref);
         else
             kn_openapi_ref(o, op->body);
         kn_buf_addc(o->out, "}}");
@@ -69,9 +72,10 @@ static void write_operation(struct kn_openapi *o, const struct kn_resource *r,
                 KN_SV_ARG(r->kind), suffix);
     if (!o->v3)
         kn_buf_addf(out, ",\"consumes\":[\"%s\"],\"produces\":[\"application/json\"]",
-                    op->patch ? "application/json-patch+json\",\"application/merge-patch+json\",\""
-                                "application/strategic-merge-patch+json\",\"application/apply-patch+yaml"
-                              : "*/*");
+                    op->patch
+                        ? "application/json-patch+json\",\"application/merge-patch+json\",\""
+                          "application/strategic-merge-patch+json\",\"application/apply-patch+yaml"
+                        : "*/*");
     parameters(o, op);
     if (op->body && o->v3) {
         kn_buf_addc(out, ",\"requestBody\":{");
@@ -135,7 +139,8 @@ static void write_path(struct kn_openapi *o, const struct kn_resource *r, const 
     if (!some)
         return;
     kn_buf_addc(o->out, ",\"parameters\":[");
-    const char *type = o->v3 ? "\"schema\":{\"type\":\"string\"}" : "\"type\":\"string\",\"uniqueItems\":true";
+    const char *type =
+        o->v3 ? "\"schema\":{\"type\":\"string\"}" : "\"type\":\"string\",\"uniqueItems\":true";
     if (item)
         kn_buf_addf(o->out, "{\"name\":\"name\",\"in\":\"path\",\"required\":true,%s}", type);
     if (namespaced)
@@ -155,7 +160,8 @@ void kn_openapi_paths(struct kn_openapi *o, const struct kn_resource *r, bool *a
              r->namespaced ? "/namespaces/{namespace}" : "", KN_SV_ARG(r->plural));
     write_path(o, r, base, r->verbs, false, r->namespaced, "", r->type, any);
     snprintf(path, sizeof path, "%s/{name}", base);
-    write_path(o, r, path, r->verbs & ~(uint32_t)KN_VERB_CREATE, true, r->namespaced, "", r->type, any);
+    write_path(o, r, path, r->verbs & ~(uint32_t)KN_VERB_CREATE, true, r->namespaced, "", r->type,
+               any);
     for (size_t i = 0; i < r->subresource_count; i++) {
         const struct kn_subresource *s = &r->subresources[i];
         char suffix[64];

@@ -1,5 +1,5 @@
-// The protobuf form of an OpenAPI version 2 document (openapi.v2.Document of gnostic): a translation
-// of the JSON that kn_openapi_v2 wrote. Only what that document uses is known here.
+// The protobuf form of an OpenAPI version 2 document (openapi.v2.Document of gnostic): a
+// translation of the JSON that kn_openapi_v2 wrote. Only what that document uses is known here.
 #include "base/mem.h"
 #include "codec/json.h"
 #include "codec/protobuf.h"
@@ -7,7 +7,8 @@
 
 // Message and field numbers are gnostic's OpenAPIv2.proto.
 
-static void text(struct kn_buf *out, uint32_t number, const struct kn_json *object, const char *name)
+static void text(struct kn_buf *out, uint32_t number, const struct kn_json *object,
+                 const char *name)
 {
     struct kn_sv v = kn_json_str(kn_json_get_sv(object, kn_sv_c(name)));
     if (v.len)

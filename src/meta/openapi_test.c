@@ -43,7 +43,8 @@ KTEST(version_2_is_json_whose_references_exist)
     ktest_eq_sv(kn_json_str(kn_json_get_sv(c, KN_SV("x-kubernetes-patch-merge-key"))), "name");
     ktest_eq_sv(kn_json_str(kn_json_item(kn_json_get(d, KN_K_required), 0)), "containers");
     ktest_true(kn_json_get_sv(kn_json_get(v, KN_K_paths),
-                              KN_SV("/apis/apps/v1/namespaces/{namespace}/deployments/{name}")) != NULL);
+                              KN_SV("/apis/apps/v1/namespaces/{namespace}/deployments/{name}")) !=
+               NULL);
     ktest_true(kn_json_get_sv(definitions, KN_SV("io.k8s.api.batch.v1.Job")) == NULL);
 }
 

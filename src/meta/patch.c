@@ -3,7 +3,7 @@
 
 #include "base/num.h"
 
-// -- merge -----------------------------------------------------------------------------------------
+// -- merge ----------------------------------------------------------------------------------------
 
 static void merge(struct kn_arena *a, struct kn_json *target, const struct kn_json *patch)
 {
@@ -37,7 +37,7 @@ struct kn_status kn_patch_merge(struct kn_arena *a, struct kn_json *target,
     return kn_arena_failed(a) ? kn_arena_error(a, "the patched object") : KN_STATUS_OK;
 }
 
-// -- JSON patch ------------------------------------------------------------------------------------
+// -- JSON patch -----------------------------------------------------------------------------------
 
 #define OPERATIONS_MAX 10000
 
@@ -145,10 +145,12 @@ static struct kn_status take(struct kn_arena *a, struct kn_json *target, struct 
     return KN_STATUS_OK;
 }
 
-static struct kn_status operate(struct kn_arena *a, struct kn_json *target, const struct kn_json *op)
+static struct kn_status operate(struct kn_arena *a, struct kn_json *target,
+                                const struct kn_json *op)
 {
     struct kn_sv what = kn_json_str(kn_json_get(op, KN_K_op));
-    const struct kn_json *path_value = kn_json_get(op, KN_K_path), *given = kn_json_get(op, KN_K_value);
+    const struct kn_json *path_value = kn_json_get(op, KN_K_path),
+                         *given = kn_json_get(op, KN_K_value);
     struct kn_sv path = kn_json_str(path_value), from = kn_json_str(kn_json_get(op, KN_K_from));
     if (!kn_json_is_string(path_value))
         return kn_error(KN_BAD_REQUEST, "it has no path");
@@ -189,7 +191,8 @@ struct kn_status kn_patch_json(struct kn_arena *a, struct kn_json *target,
         return kn_error(KN_BAD_REQUEST, "a JSON patch is an array of operations, not a %s",
                         kn_json_type_name(kn_json_type(patch)));
     if (kn_json_len(patch) > OPERATIONS_MAX)
-        return kn_error(KN_TOO_LARGE, "The allowed maximum operations in a JSON patch is %d, got %u",
+        return kn_error(KN_TOO_LARGE,
+                        "The allowed maximum operations in a JSON patch is %d, got %u",
                         OPERATIONS_MAX, kn_json_len(patch));
     const struct kn_json *op;
     unsigned n = 0;

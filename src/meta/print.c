@@ -16,7 +16,8 @@ static const struct {
 
 static const struct kn_column plain[] = {
     {KN_SV("Name"), KN_SV("string"), KN_SV("name"), 0, KN_SV("name"), KN_SV("")},
-    {KN_SV("Created At"), KN_SV("date"), KN_SV(""), 0, KN_SV(".metadata.creationTimestamp"), KN_SV("")},
+    {KN_SV("Created At"), KN_SV("date"), KN_SV(""), 0, KN_SV(".metadata.creationTimestamp"),
+     KN_SV("")},
 };
 
 static const struct kn_column *columns_of(const struct kn_resource *r, size_t *ret_count)
@@ -42,7 +43,8 @@ struct kn_json *kn_print_textf(const struct kn_print *p, const char *format, ...
     return kn_print_buf(p, &b, "");
 }
 
-struct kn_json *kn_print_buf(const struct kn_print *p, const struct kn_buf *b, const char *otherwise)
+struct kn_json *kn_print_buf(const struct kn_print *p, const struct kn_buf *b,
+                             const char *otherwise)
 {
     if (b->len == 0)
         return kn_print_text(p, kn_sv_c(otherwise));
@@ -61,7 +63,8 @@ struct kn_sv kn_print_duration(struct kn_arena *a, int64_t seconds)
     if (seconds < 120)
         return D("%llds", LL(seconds));
     if (minutes < 10)
-        return seconds % 60 ? D("%lldm%llds", LL(minutes), LL(seconds % 60)) : D("%lldm", LL(minutes));
+        return seconds % 60 ? D("%lldm%llds", LL(minutes), LL(seconds % 60))
+                            : D("%lldm", LL(minutes));
     if (minutes < 180)
         return D("%lldm", LL(minutes));
     if (hours < 8)
@@ -97,7 +100,8 @@ struct kn_json *kn_print_name(const struct kn_print *p)
 
 struct kn_json *kn_print_age(const struct kn_print *p)
 {
-    return kn_print_text(p, kn_print_since(p, KN_JSON_AT(p->obj, KN_K_metadata, KN_K_creationTimestamp)));
+    return kn_print_text(
+        p, kn_print_since(p, KN_JSON_AT(p->obj, KN_K_metadata, KN_K_creationTimestamp)));
 }
 
 // -- cells -----------------------------------------------------------------------------------
@@ -168,7 +172,8 @@ struct kn_status kn_table_include_parse(struct kn_sv text, enum kn_table_include
     return KN_STATUS_OK;
 }
 
-struct kn_json *kn_print_table(struct kn_arena *a, const struct kn_resource *r, struct kn_sv version)
+struct kn_json *kn_print_table(struct kn_arena *a, const struct kn_resource *r,
+                               struct kn_sv version)
 {
     size_t n;
     const struct kn_column *columns = columns_of(r, &n);

@@ -13,7 +13,8 @@ struct kn_status kn_table_include_parse(struct kn_sv text, enum kn_table_include
 
 // A Table without rows: kind, apiVersion (version: "v1" or "v1beta1"), metadata {}, columns, rows
 // []. NULL when the arena is full.
-struct kn_json *kn_print_table(struct kn_arena *a, const struct kn_resource *r, struct kn_sv version);
+struct kn_json *kn_print_table(struct kn_arena *a, const struct kn_resource *r,
+                               struct kn_sv version);
 // A row: {cells, object, conditions where upstream has them (Completed pods)}. The object is in the
 // resource's version; strings of the row are views into it or lie in the arena.
 struct kn_json *kn_print_row(struct kn_arena *a, const struct kn_resource *r,

@@ -1,4 +1,5 @@
-// Cells that are code: each a function from the object to a value in the arena. Private to print*.c.
+// Cells that are code: each a function from the object to a value in the arena. Private to
+// print*.c.
 #pragma once
 #include "base/clock.h"
 #include "codec/json.h"
@@ -22,6 +23,7 @@ struct kn_json *kn_print_text(const struct kn_print *p, struct kn_sv text);
 struct kn_json *kn_print_textf(const struct kn_print *p, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 // What was gathered in a buffer; `otherwise` when that is nothing.
-struct kn_json *kn_print_buf(const struct kn_print *p, const struct kn_buf *b, const char *otherwise);
+struct kn_json *kn_print_buf(const struct kn_print *p, const struct kn_buf *b,
+                             const char *otherwise);
 // How long ago a time was ("<unknown>" for no time).
 struct kn_sv kn_print_since(const struct kn_print *p, const struct kn_json *time);

@@ -105,7 +105,8 @@ struct kn_json *kn_print_service_selector(const struct kn_print *p)
 }
 struct kn_json *kn_print_node_selector(const struct kn_print *p)
 {
-    return labels_cell(p, KN_JSON_AT(p->obj, KN_K_spec, KN_K_template, KN_K_spec, KN_K_nodeSelector));
+    return labels_cell(p,
+                       KN_JSON_AT(p->obj, KN_K_spec, KN_K_template, KN_K_spec, KN_K_nodeSelector));
 }
 struct kn_json *kn_print_pod_selector(const struct kn_print *p)
 {
@@ -213,7 +214,8 @@ static const struct kn_json *cron_job(const struct kn_print *p)
 }
 struct kn_json *kn_print_cron_suspend(const struct kn_print *p)
 {
-    return kn_print_text(p, kn_json_bool(spec(p, KN_K_suspend), false) ? KN_SV("True") : KN_SV("False"));
+    return kn_print_text(p, kn_json_bool(spec(p, KN_K_suspend), false) ? KN_SV("True")
+                                                                       : KN_SV("False"));
 }
 struct kn_json *kn_print_cron_active(const struct kn_print *p)
 {
@@ -240,7 +242,8 @@ struct kn_json *kn_print_cron_selector(const struct kn_print *p)
 struct kn_json *kn_print_scale_reference(const struct kn_print *p)
 {
     const struct kn_json *r = spec(p, KN_K_scaleTargetRef);
-    return kn_print_textf(p, "%.*s/%.*s", KN_SV_ARG(str(r, KN_K_kind)), KN_SV_ARG(str(r, KN_K_name)));
+    return kn_print_textf(p, "%.*s/%.*s", KN_SV_ARG(str(r, KN_K_kind)),
+                          KN_SV_ARG(str(r, KN_K_name)));
 }
 struct kn_json *kn_print_scale_targets(const struct kn_print *p)
 {
@@ -406,7 +409,9 @@ struct kn_json *kn_print_node_status(const struct kn_print *p)
     KN_JSON_EACH (c, status(p, KN_K_conditions))
         if (kn_sv_is(str(c, KN_K_type), "Ready"))
             ready = c;
-    const char *word = !ready ? "Unknown" : kn_sv_is(str(ready, KN_K_status), "True") ? "Ready" : "NotReady";
+    const char *word = !ready                                      ? "Unknown"
+                       : kn_sv_is(str(ready, KN_K_status), "True") ? "Ready"
+                                                                   : "NotReady";
     bool off = kn_json_bool(spec(p, KN_K_unschedulable), false);
     return kn_print_textf(p, "%s%s", word, off ? ",SchedulingDisabled" : "");
 }
@@ -562,12 +567,14 @@ struct kn_json *kn_print_volume_claim(const struct kn_print *p)
     const struct kn_json *c = spec(p, KN_K_claimRef);
     if (!c)
         return kn_print_text(p, KN_SV(""));
-    return kn_print_textf(p, "%.*s/%.*s", KN_SV_ARG(str(c, KN_K_namespace)), KN_SV_ARG(str(c, KN_K_name)));
+    return kn_print_textf(p, "%.*s/%.*s", KN_SV_ARG(str(c, KN_K_namespace)),
+                          KN_SV_ARG(str(c, KN_K_name)));
 }
 struct kn_json *kn_print_volume_class(const struct kn_print *p)
 {
-    struct kn_sv old = kn_json_str(kn_json_get_sv(KN_JSON_AT(p->obj, KN_K_metadata, KN_K_annotations),
-                                                  KN_SV("volume.beta.kubernetes.io/storage-class")));
+    struct kn_sv old =
+        kn_json_str(kn_json_get_sv(KN_JSON_AT(p->obj, KN_K_metadata, KN_K_annotations),
+                                   KN_SV("volume.beta.kubernetes.io/storage-class")));
     return kn_print_text(p, old.len ? old : kn_json_str(spec(p, KN_K_storageClassName)));
 }
 struct kn_json *kn_print_claim_capacity(const struct kn_print *p)
@@ -588,7 +595,9 @@ static const struct kn_json *healthy(const struct kn_print *p)
 struct kn_json *kn_print_component_status(const struct kn_print *p)
 {
     struct kn_sv s = str(healthy(p), KN_K_status);
-    return kn_print_text(p, kn_sv_is(s, "True") ? KN_SV("Healthy") : kn_sv_is(s, "False") ? KN_SV("Unhealthy") : KN_SV("Unknown"));
+    return kn_print_text(p, kn_sv_is(s, "True")    ? KN_SV("Healthy")
+                            : kn_sv_is(s, "False") ? KN_SV("Unhealthy")
+                                                   : KN_SV("Unknown"));
 }
 struct kn_json *kn_print_component_message(const struct kn_print *p)
 {
@@ -602,7 +611,8 @@ struct kn_json *kn_print_component_error(const struct kn_print *p)
 struct kn_json *kn_print_binding_role(const struct kn_print *p)
 {
     const struct kn_json *r = kn_json_get(p->obj, KN_K_roleRef);
-    return kn_print_textf(p, "%.*s/%.*s", KN_SV_ARG(str(r, KN_K_kind)), KN_SV_ARG(str(r, KN_K_name)));
+    return kn_print_textf(p, "%.*s/%.*s", KN_SV_ARG(str(r, KN_K_kind)),
+                          KN_SV_ARG(str(r, KN_K_name)));
 }
 static struct kn_json *subjects(const struct kn_print *p, const char *kind)
 {
@@ -681,7 +691,8 @@ struct kn_json *kn_print_api_service(const struct kn_print *p)
     const struct kn_json *s = spec(p, KN_K_service);
     if (!s)
         return kn_print_text(p, KN_SV("Local"));
-    return kn_print_textf(p, "%.*s/%.*s", KN_SV_ARG(str(s, KN_K_namespace)), KN_SV_ARG(str(s, KN_K_name)));
+    return kn_print_textf(p, "%.*s/%.*s", KN_SV_ARG(str(s, KN_K_namespace)),
+                          KN_SV_ARG(str(s, KN_K_name)));
 }
 struct kn_json *kn_print_api_available(const struct kn_print *p)
 {

@@ -102,7 +102,8 @@ static void main_state(const struct kn_print *p, struct pod *pod)
             first = first ? first : error;
             if (!first_error && kn_json_int(kn_json_get(terminated, KN_K_exitCode), 0) != 0)
                 first_error = error;
-        } else if (kn_json_bool(kn_json_get(c, KN_K_ready), false) && kn_json_get(state, KN_K_running)) {
+        } else if (kn_json_bool(kn_json_get(c, KN_K_ready), false) &&
+                   kn_json_get(state, KN_K_running)) {
             running = true;
             pod->ready++;
         }

@@ -80,7 +80,11 @@ void kn_problem_add(struct kn_problems *p, enum kn_problem_type type, const stru
 static size_t character(struct kn_sv text)
 {
     const unsigned char *s = (const unsigned char *)text.ptr;
-    size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : s[0] >= 0xe0 ? 3 : s[0] >= 0xc2 ? 2 : 0;
+    size_t n = s[0] < 0x80                   ? 1
+               : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+               : s[0] >= 0xe0                ? 3
+               : s[0] >= 0xc2                ? 2
+                                             : 0;
     if (n == 0 || n > text.len || s[0] > 0xf4)
         return 0;
     for (size_t i = 1; i < n; i++)

@@ -12,8 +12,8 @@ static struct kn_status put_message(struct kn_buf *out, const struct kn_type *ty
 static struct kn_status bad(const struct kn_type *parent, const struct kn_field *f)
 {
     struct kn_sv name = kn_field_name(parent, f);
-    return kn_error(KN_INTERNAL, "%.*s.%.*s does not match its type", KN_SV_ARG(kn_type_name(parent)),
-                    KN_SV_ARG(name));
+    return kn_error(KN_INTERNAL, "%.*s.%.*s does not match its type",
+                    KN_SV_ARG(kn_type_name(parent)), KN_SV_ARG(name));
 }
 
 static void put_raw(struct kn_buf *out, uint32_t number, const struct kn_json *v)
@@ -250,8 +250,10 @@ struct kn_status kn_proto_encode(struct kn_buf *out, const struct kn_type *type,
 {
     char own[256];
     struct kn_sv group = kn_type_group(type), version = kn_type_version(type);
-    snprintf(own, sizeof own, "%.*s%s%.*s", KN_SV_ARG(group), group.len ? "/" : "", KN_SV_ARG(version));
-    const struct kn_json *api = kn_json_get(obj, KN_K_apiVersion), *kind = kn_json_get(obj, KN_K_kind);
+    snprintf(own, sizeof own, "%.*s%s%.*s", KN_SV_ARG(group), group.len ? "/" : "",
+             KN_SV_ARG(version));
+    const struct kn_json *api = kn_json_get(obj, KN_K_apiVersion),
+                         *kind = kn_json_get(obj, KN_K_kind);
     size_t raw = open_envelope(out, api ? kn_json_str(api) : kn_sv_c(own),
                                kind ? kn_json_str(kind) : kn_type_name(type));
     KN_TRY(put_message(out, type, obj));

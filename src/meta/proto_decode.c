@@ -269,7 +269,8 @@ static struct kn_status take_message(struct reader *r, const struct kn_type *typ
     struct kn_pb_field in;
     bool bad = false;
     if (++r->depth > DEPTH_MAX)
-        return kn_error(KN_BAD_REQUEST, "the message is nested more than %d levels deep", DEPTH_MAX);
+        return kn_error(KN_BAD_REQUEST, "the message is nested more than %d levels deep",
+                        DEPTH_MAX);
     while (kn_pb_next(&bytes, &in, &bad) && !kn_arena_failed(r->arena))
         KN_TRY(take_field(r, type, &in, obj));
     r->depth--;

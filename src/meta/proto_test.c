@@ -1,5 +1,5 @@
-// With a folder as argument: every pair <group>.<version>.<kind>.json and .pb in it must be the same
-// object, and encode to the same bytes. Without one: our own objects, there and back.
+// With a folder as argument: every pair <group>.<version>.<kind>.json and .pb in it must be the
+// same object, and encode to the same bytes. Without one: our own objects, there and back.
 #include "meta/proto.h"
 
 #include <dirent.h>
@@ -13,19 +13,26 @@ static const struct {
     const char *api_version, *kind, *text;
 } cases[] = {
     {"v1", "Pod",
-     "{'metadata':{'name':'a','labels':{'b':'1','a':'2'},'creationTimestamp':'2020-01-02T03:04:05Z'},'spec':"
-     "{'containers':[{'name':'c','image':'i','ports':[{'containerPort':80}],'resources':{'limits':{'cpu':"
-     "'1500m'}},'livenessProbe':{'httpGet':{'path':'/','port':'web'},'periodSeconds':3}}],'volumes':[{'name':"
+     "{'metadata':{'name':'a','labels':{'b':'1','a':'2'},'creationTimestamp':'2020-01-02T03:04:05Z'"
+     "},'spec':"
+     "{'containers':[{'name':'c','image':'i','ports':[{'containerPort':80}],'resources':{'limits':{"
+     "'cpu':"
+     "'1500m'}},'livenessProbe':{'httpGet':{'path':'/"
+     "','port':'web'},'periodSeconds':3}}],'volumes':[{'name':"
      "'v','emptyDir':{}}],'terminationGracePeriodSeconds':0},'status':{'phase':'Running'}}"},
     {"v1", "Secret", "{'metadata':{'name':'s'},'data':{'k':'AAEC','e':''},'immutable':false}"},
     {"apps/v1", "Deployment",
-     "{'spec':{'replicas':0,'selector':{},'template':{},'strategy':{'rollingUpdate':{'maxSurge':'25%',"
+     "{'spec':{'replicas':0,'selector':{},'template':{},'strategy':{'rollingUpdate':{'maxSurge':'"
+     "25%',"
      "'maxUnavailable':1}}}}"},
     {"coordination.k8s.io/v1", "Lease", "{'spec':{'renewTime':'2020-01-02T03:04:05.678901Z'}}"},
-    {"authentication.k8s.io/v1", "TokenReview", "{'spec':{},'status':{'user':{'extra':{'k':['a','b']}}}}"},
+    {"authentication.k8s.io/v1", "TokenReview",
+     "{'spec':{},'status':{'user':{'extra':{'k':['a','b']}}}}"},
     {"apiextensions.k8s.io/v1", "CustomResourceDefinition",
-     "{'spec':{'group':'g','names':{'plural':'p','kind':'K'},'scope':'Namespaced','versions':[{'name':'v1',"
-     "'served':true,'storage':true,'schema':{'openAPIV3Schema':{'properties':{'a':{'items':{'type':'string'},"
+     "{'spec':{'group':'g','names':{'plural':'p','kind':'K'},'scope':'Namespaced','versions':[{'"
+     "name':'v1',"
+     "'served':true,'storage':true,'schema':{'openAPIV3Schema':{'properties':{'a':{'items':{'type':"
+     "'string'},"
      "'maximum':1.5,'additionalProperties':false,'default':{'x':[1]}}}}}}]}}"},
 };
 
@@ -51,7 +58,8 @@ KTEST(objects_go_there_and_back)
     for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++) {
         struct kn_arena *a KN_CLEANUP(kn_arena_cleanup) = kn_arena_new(0, 1 << 20);
         struct kn_buf b KN_CLEANUP(kn_buf_done) = KN_BUF(1 << 20);
-        const struct kn_type *t = kn_type_find_api(kn_sv_c(cases[i].api_version), kn_sv_c(cases[i].kind));
+        const struct kn_type *t =
+            kn_type_find_api(kn_sv_c(cases[i].api_version), kn_sv_c(cases[i].kind));
         struct kn_json *v = decoded(a, t, quoted(a, cases[i].text)), *again;
         kn_json_set_str(a, v, KN_K_apiVersion, kn_sv_c(cases[i].api_version));
         kn_json_set_str(a, v, KN_K_kind, kn_sv_c(cases[i].kind));
@@ -76,13 +84,20 @@ KTEST(the_bytes_are_those_of_the_wire_format)
     struct kn_arena *a KN_CLEANUP(kn_arena_cleanup) = kn_arena_new(0, 1 << 20);
     struct kn_buf b KN_CLEANUP(kn_buf_done) = KN_BUF(1 << 20);
     const struct kn_type *t = kn_type_find_api(KN_SV("v1"), KN_SV("ConfigMap"));
-    struct kn_json *v = decoded(a, t, quoted(a, "{'metadata':{'name':'n'},'data':{'b':'2','a':'1'}}"));
-    static const char want[] = "k8s\0\n\x0f\n\x02v1\x12\tConfigMap\x12\x29\n\x15\n\x01n\x12\0\x1a\0\"\0*\x00"
-                               "2\x00" "8\0B\0";
+    struct kn_json *v =
+        decoded(a, t, quoted(a, "{'metadata':{'name':'n'},'data':{'b':'2','a':'1'}}"));
+    static const char want[] =
+        "k8s\0\n\x0f\n\x02v1\x12\tConfigMap\x12\x29\n\x15\n\x01n\x12\0\x1a\0\"\0*\x00"
+        "2\x00"
+        "8\0B\0";
     ktest_ok(kn_proto_encode(&b, t, v));
     ktest_true(kn_sv_starts(kn_buf_sv(&b), kn_sv(want, 21)));
-    ktest_true(kn_sv_ends(kn_buf_sv(&b), kn_sv("\x12\x06\n\x01" "a\x12\x01" "1\x12\x06\n\x01" "b\x12\x01"
-                                               "2\x1a\0\"\0", 20)));
+    ktest_true(kn_sv_ends(kn_buf_sv(&b), kn_sv("\x12\x06\n\x01"
+                                               "a\x12\x01"
+                                               "1\x12\x06\n\x01"
+                                               "b\x12\x01"
+                                               "2\x1a\0\"\0",
+                                               20)));
 }
 
 KTEST(bytes_that_are_no_object_are_refused)

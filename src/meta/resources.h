@@ -1,6 +1,6 @@
-// What is served: one row a resource, from schema/resources.txt and schema/printers.txt (generated).
-// All resources of the API level are rows; `served` says which answer. A custom resource makes
-// rows of the same form at run time. Rows are immutable; any thread may read them.
+// What is served: one row a resource, from schema/resources.txt and schema/printers.txt
+// (generated). All resources of the API level are rows; `served` says which answer. A custom
+// resource makes rows of the same form at run time. Rows are immutable; any thread may read them.
 #pragma once
 #include "meta/schema.h"
 

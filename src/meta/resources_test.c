@@ -8,7 +8,8 @@
 KTEST(rows_are_found_by_path_and_by_kind)
 {
     char text[256];
-    const struct kn_resource *r = kn_resource_find(KN_SV("apps"), KN_SV("v1"), KN_SV("deployments"));
+    const struct kn_resource *r =
+        kn_resource_find(KN_SV("apps"), KN_SV("v1"), KN_SV("deployments"));
     ktest_true(r && r->served && r->namespaced && r->hub == r);
     ktest_eq_sv(r->short_names[0], "deploy");
     ktest_eq_sv(kn_resource_api_version(r, text), "apps/v1");

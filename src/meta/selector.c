@@ -48,7 +48,7 @@ static struct kn_status check_label(struct kn_arena *a, const struct requirement
     return KN_STATUS_OK;
 }
 
-// -- the text form of label selectors --------------------------------------------------------------
+// -- the text form of label selectors -------------------------------------------------------------
 
 struct lexer {
     struct kn_sv rest;
@@ -101,9 +101,10 @@ static struct kn_sv next_token(struct kn_sv rest)
 
 static struct kn_status unable(struct kn_sv text, const char *what, struct kn_sv found)
 {
-    return kn_error(KN_BAD_REQUEST,
-                    "unable to parse requirement: found '%.*s', expected: %s (in selector \"%.*s\")",
-                    KN_SV_ARG(next_token(found)), what, KN_SV_ARG(text));
+    return kn_error(
+        KN_BAD_REQUEST,
+        "unable to parse requirement: found '%.*s', expected: %s (in selector \"%.*s\")",
+        KN_SV_ARG(next_token(found)), what, KN_SV_ARG(text));
 }
 
 #define VALUES_MAX 1000
@@ -207,9 +208,10 @@ struct kn_status kn_label_selector_parse(struct kn_arena *a, struct kn_sv text,
     return KN_STATUS_OK;
 }
 
-// -- objects ---------------------------------------------------------------------------------------
+// -- objects --------------------------------------------------------------------------------------
 
-static struct kn_status add_map(struct kn_arena *a, struct kn_selector *s, const struct kn_json *map)
+static struct kn_status add_map(struct kn_arena *a, struct kn_selector *s,
+                                const struct kn_json *map)
 {
     const struct kn_json *m;
     KN_JSON_EACH(m, map)
@@ -283,11 +285,12 @@ struct kn_status kn_label_selector_of_map(struct kn_arena *a, const struct kn_js
     return KN_STATUS_OK;
 }
 
-// -- field selectors -------------------------------------------------------------------------------
+// -- field selectors ------------------------------------------------------------------------------
 
 static bool selectable(const struct kn_resource *r, struct kn_sv field)
 {
-    if (kn_sv_is(field, "metadata.name") || (r->namespaced && kn_sv_is(field, "metadata.namespace")))
+    if (kn_sv_is(field, "metadata.name") ||
+        (r->namespaced && kn_sv_is(field, "metadata.namespace")))
         return true;
     for (unsigned i = 0; i < r->selectable_count; i++)
         if (kn_sv_eq(r->selectable[i], field))
@@ -358,7 +361,7 @@ struct kn_status kn_field_selector_parse(struct kn_arena *a, struct kn_sv text,
     return KN_STATUS_OK;
 }
 
-// -- matching --------------------------------------------------------------------------------------
+// -- matching -------------------------------------------------------------------------------------
 
 static bool matches(const struct requirement *r, bool present, struct kn_sv value)
 {
