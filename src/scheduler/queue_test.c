@@ -124,17 +124,22 @@ KTEST(counts_what_a_pod_asks_for)
         const char *spec;
         int64_t cpu, memory;
     } cases[] = {
-        {"{\"containers\":[{\"resources\":{\"requests\":{\"cpu\":\"100m\",\"memory\":\"1Mi\"}}},{\"resources\":{"
+        {"{\"containers\":[{\"resources\":{\"requests\":{\"cpu\":\"100m\",\"memory\":\"1Mi\"}}},{"
+         "\"resources\":{"
          "\"requests\":{\"cpu\":1}}}]}",
          1100, 1 << 20},
-        {"{\"initContainers\":[{\"resources\":{\"requests\":{\"cpu\":\"2\"}}}],\"containers\":[{\"resources\":{"
+        {"{\"initContainers\":[{\"resources\":{\"requests\":{\"cpu\":\"2\"}}}],\"containers\":[{"
+         "\"resources\":{"
          "\"requests\":{\"cpu\":\"500m\"}}}]}",
          2000, 0},
-        {"{\"initContainers\":[{\"restartPolicy\":\"Always\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}},{"
-         "\"resources\":{\"requests\":{\"cpu\":\"2\"}}}],\"containers\":[{\"resources\":{\"requests\":{\"cpu\":"
+        {"{\"initContainers\":[{\"restartPolicy\":\"Always\",\"resources\":{\"requests\":{\"cpu\":"
+         "\"1\"}}},{"
+         "\"resources\":{\"requests\":{\"cpu\":\"2\"}}}],\"containers\":[{\"resources\":{"
+         "\"requests\":{\"cpu\":"
          "\"1500m\"}}}],\"overhead\":{\"cpu\":\"10m\"}}",
          3010, 0},
-        {"{\"resources\":{\"requests\":{\"cpu\":\"3\"}},\"containers\":[{\"resources\":{\"requests\":{\"cpu\":"
+        {"{\"resources\":{\"requests\":{\"cpu\":\"3\"}},\"containers\":[{\"resources\":{"
+         "\"requests\":{\"cpu\":"
          "\"1\"}}}]}",
          3000, 0},
         {"{\"containers\":[{}]}", 0, 0},

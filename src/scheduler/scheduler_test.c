@@ -36,11 +36,11 @@ static void make(const char *plural, struct kn_sv ns, const char *format, ...)
 // more: further members of metadata and spec, each with a leading comma, or "".
 static void node(const char *name, const char *labels, const char *spec, const char *cpu)
 {
-    make(
-        "nodes", KN_SV_NULL,
-        "{\"metadata\":{\"name\":\"%s\",\"labels\":{\"kubernetes.io/hostname\":\"%s\"%s}},\"spec\":{%s},"
-        "\"status\":{\"allocatable\":{\"cpu\":\"%s\",\"memory\":\"8Gi\",\"pods\":\"110\"}}}",
-        name, name, labels, spec, cpu);
+    make("nodes", KN_SV_NULL,
+         "{\"metadata\":{\"name\":\"%s\",\"labels\":{\"kubernetes.io/"
+         "hostname\":\"%s\"%s}},\"spec\":{%s},"
+         "\"status\":{\"allocatable\":{\"cpu\":\"%s\",\"memory\":\"8Gi\",\"pods\":\"110\"}}}",
+         name, name, labels, spec, cpu);
     // what admission puts on a new node is taken away when it is ready
     struct kn_sv p =
         kn_arena_printf(arena, "{\"spec\":{\"taints\":[%s]}}",
@@ -53,11 +53,11 @@ static void node(const char *name, const char *labels, const char *spec, const c
 
 static void pod(const char *name, const char *labels, const char *spec, const char *cpu)
 {
-    make(
-        "pods", NS,
-        "{\"metadata\":{\"name\":\"%s\",\"labels\":{%s}},\"spec\":{%s\"containers\":[{\"name\":\"c\","
-        "\"image\":\"i\",\"resources\":{\"requests\":{\"cpu\":\"%s\"}}}]}}",
-        name, labels, spec, cpu);
+    make("pods", NS,
+         "{\"metadata\":{\"name\":\"%s\",\"labels\":{%s}},\"spec\":{%s\"containers\":[{\"name\":"
+         "\"c\","
+         "\"image\":\"i\",\"resources\":{\"requests\":{\"cpu\":\"%s\"}}}]}}",
+         name, labels, spec, cpu);
 }
 
 static struct kn_sv node_of(const char *name)
@@ -152,20 +152,24 @@ KTEST(says_why_nothing_fits_in_the_words_of_upstream)
     } cases[] = {
         {"cpu-now", "", "3",
          "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated "
-         "taint(s), 1 node(s) were unschedulable. preemption: 0/3 nodes are available: 1 No preemption "
+         "taint(s), 1 node(s) were unschedulable. preemption: 0/3 nodes are available: 1 No "
+         "preemption "
          "victims found for incoming pod, 2 Preemption is not helpful for scheduling."},
         {"cpu-never", "", "5",
          "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated "
-         "taint(s), 1 node(s) were unschedulable. preemption: 0/3 nodes are available: 3 Preemption is "
+         "taint(s), 1 node(s) were unschedulable. preemption: 0/3 nodes are available: 3 "
+         "Preemption is "
          "not helpful for scheduling."},
         {"selector", "\"nodeSelector\":{\"disk\":\"ssd\"},", "0",
          "0/3 nodes are available: 1 node(s) "
-         "didn't match Pod's node affinity/selector, 1 node(s) had untolerated taint(s), 1 node(s) were "
+         "didn't match Pod's node affinity/selector, 1 node(s) had untolerated taint(s), 1 node(s) "
+         "were "
          "unschedulable. preemption: 0/3 nodes are available: 3 Preemption is not helpful for "
          "scheduling."},
         {"claim", "\"volumes\":[{\"name\":\"v\",\"persistentVolumeClaim\":{\"claimName\":\"x\"}}],",
          "0",
-         "0/3 nodes are available: persistentvolumeclaim \"x\" not found. preemption: 0/3 nodes are "
+         "0/3 nodes are available: persistentvolumeclaim \"x\" not found. preemption: 0/3 nodes "
+         "are "
          "available: 3 Preemption is not helpful for scheduling."},
     };
     struct kn_scheduler *s = begin();
@@ -194,15 +198,18 @@ KTEST(goes_where_only_one_node_will_do)
         {"by-selector", "\"nodeSelector\":{\"disk\":\"ssd\"},"},
         {"by-affinity",
          "\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{"
-         "\"nodeSelectorTerms\":[{\"matchExpressions\":[{\"key\":\"size\",\"operator\":\"Gt\",\"values\":["
+         "\"nodeSelectorTerms\":[{\"matchExpressions\":[{\"key\":\"size\",\"operator\":\"Gt\","
+         "\"values\":["
          "\"5\"]}]}]}}},"},
         {"by-preference",
          "\"affinity\":{\"nodeAffinity\":{\"preferredDuringSchedulingIgnoredDuringExecution"
-         "\":[{\"weight\":100,\"preference\":{\"matchExpressions\":[{\"key\":\"disk\",\"operator\":\"Exists"
+         "\":[{\"weight\":100,\"preference\":{\"matchExpressions\":[{\"key\":\"disk\",\"operator\":"
+         "\"Exists"
          "\"}]}}]}},"},
         {"by-field",
          "\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{"
-         "\"nodeSelectorTerms\":[{\"matchFields\":[{\"key\":\"metadata.name\",\"operator\":\"In\",\"values"
+         "\"nodeSelectorTerms\":[{\"matchFields\":[{\"key\":\"metadata.name\",\"operator\":\"In\","
+         "\"values"
          "\":[\"special\"]}]}]}}},"},
     };
     struct kn_scheduler *s = begin();
@@ -247,12 +254,14 @@ KTEST(a_gated_pod_waits_for_its_gate)
     end(s);
 }
 
-#define FAR \
-    "\"affinity\":{\"podAntiAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":[{" \
-    "\"labelSelector\":{\"matchLabels\":{\"app\":\"x\"}},\"topologyKey\":\"kubernetes.io/hostname\"}]}},"
-#define NEAR \
-    "\"affinity\":{\"podAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":[{" \
-    "\"labelSelector\":{\"matchLabels\":{\"app\":\"x\"}},\"topologyKey\":\"kubernetes.io/hostname\"}]}},"
+#define FAR                                                                                        \
+    "\"affinity\":{\"podAntiAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":[{"     \
+    "\"labelSelector\":{\"matchLabels\":{\"app\":\"x\"}},\"topologyKey\":\"kubernetes.io/"         \
+    "hostname\"}]}},"
+#define NEAR                                                                                       \
+    "\"affinity\":{\"podAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":[{"         \
+    "\"labelSelector\":{\"matchLabels\":{\"app\":\"x\"}},\"topologyKey\":\"kubernetes.io/"         \
+    "hostname\"}]}},"
 
 KTEST(keeps_pods_apart_and_together)
 {
@@ -287,7 +296,8 @@ KTEST(spreads_over_zones_as_it_is_told)
     node("b1", ",\"zone\":\"b\"", "", "64");
     for (int i = 0; i < 6; i++)
         pod(kn_arena_printf(arena, "s%d", i).ptr, "\"app\":\"s\"",
-            "\"topologySpreadConstraints\":[{\"maxSkew\":1,\"topologyKey\":\"zone\",\"whenUnsatisfiable\":"
+            "\"topologySpreadConstraints\":[{\"maxSkew\":1,\"topologyKey\":\"zone\","
+            "\"whenUnsatisfiable\":"
             "\"DoNotSchedule\",\"labelSelector\":{\"matchLabels\":{\"app\":\"s\"}}}],",
             "0");
     int b = 0;
@@ -342,16 +352,18 @@ KTEST(goes_where_its_image_is)
     node("a", "", "", "8");
     node("b", "", "", "8");
     node("c", "", "", "8");
-    ktest_ok(kn_client_patch(admin, core("nodes"), KN_SV_NULL, KN_SV("b"), "status", KN_PATCH_MERGE,
-                             KN_SV("{\"status\":{\"images\":[{\"names\":[\"other:1\"],\"sizeBytes\":"
-                                   "900000000},{\"names\":[\"reg/i:latest\"],\"sizeBytes\":"
-                                   "800000000}]}}"),
-                             NULL));
+    ktest_ok(
+        kn_client_patch(admin, core("nodes"), KN_SV_NULL, KN_SV("b"), "status", KN_PATCH_MERGE,
+                        KN_SV("{\"status\":{\"images\":[{\"names\":[\"other:1\"],\"sizeBytes\":"
+                              "900000000},{\"names\":[\"reg/i:latest\"],\"sizeBytes\":"
+                              "800000000}]}}"),
+                        NULL));
     for (int i = 0; i < 2; i++)
-        make("pods", NS,
-             "{\"metadata\":{\"name\":\"im%d\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":"
-             "\"%s\"}]}}",
-             i, i ? "other:1" : "reg/i");
+        make(
+            "pods", NS,
+            "{\"metadata\":{\"name\":\"im%d\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":"
+            "\"%s\"}]}}",
+            i, i ? "other:1" : "reg/i");
     for (int i = 0; i < 2; i++) {
         ktest_until(node_of(i ? "im1" : "im0").len);
         ktest_eq_sv(node_of(i ? "im1" : "im0"), "b");
