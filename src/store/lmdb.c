@@ -318,7 +318,8 @@ static bool give(struct range *r, const struct kn_kv *kv)
 }
 
 // Merges the present (cursor) with what the undo items say was there instead.
-static int walk_keys(struct lmdb_store *s, MDB_txn *txn, const struct kn_undo *undo, struct range *r)
+static int walk_keys(struct lmdb_store *s, MDB_txn *txn, const struct kn_undo *undo,
+                     struct range *r)
 {
     MDB_cursor *c;
     int err = mdb_cursor_open(txn, s->kv, &c);
@@ -396,16 +397,18 @@ static struct kn_status range_in(struct lmdb_store *s, MDB_txn *txn, int64_t rev
     int err = walk_log(s, txn, rev, undo_visit, &w);
     if (err == 0 && !kn_arena_failed(arena))
         err = walk_keys(s, txn, &w.undo, r);
-    struct kn_status status = kn_arena_failed(arena) ? kn_arena_error(arena, "the past of the range")
-                              : err                  ? mdb_status(err, "read a past range")
-                                                     : KN_STATUS_OK;
+    struct kn_status status = kn_arena_failed(arena)
+                                  ? kn_arena_error(arena, "the past of the range")
+                              : err ? mdb_status(err, "read a past range")
+                                    : KN_STATUS_OK;
     kn_undo_done(&w.undo);
     kn_arena_free(arena);
     return status;
 }
 
-static struct kn_status range(struct kn_store *base, struct kn_sv from, struct kn_sv to, int64_t rev,
-                              size_t limit, bool (*visit)(void *, const struct kn_kv *), void *arg,
+static struct kn_status range(struct kn_store *base, struct kn_sv from, struct kn_sv to,
+                              int64_t rev, size_t limit,
+                              bool (*visit)(void *, const struct kn_kv *), void *arg,
                               int64_t *ret_rev, bool *ret_more)
 {
     struct lmdb_store *s = (struct lmdb_store *)base;

@@ -149,8 +149,9 @@ static int collect(void *element, void *arg)
     const struct kn_kv *kv = &((struct entry *)element)->kv;
     if (w->to.len && kn_sv_cmp(kv->key, w->to) >= 0)
         return 0;
-    w->kvs[w->len++] = (struct kn_kv){kn_arena_dup(w->arena, kv->key),
-                                      kn_arena_dup(w->arena, kv->value), kv->create_rev, kv->mod_rev};
+    w->kvs[w->len++] =
+        (struct kn_kv){kn_arena_dup(w->arena, kv->key), kn_arena_dup(w->arena, kv->value),
+                       kv->create_rev, kv->mod_rev};
     return 1;
 }
 
@@ -182,8 +183,9 @@ static bool give(const struct kn_kv *kv, size_t limit, size_t *seen,
     return true;
 }
 
-static struct kn_status range(struct kn_store *base, struct kn_sv from, struct kn_sv to, int64_t rev,
-                              size_t limit, bool (*visit)(void *, const struct kn_kv *), void *arg,
+static struct kn_status range(struct kn_store *base, struct kn_sv from, struct kn_sv to,
+                              int64_t rev, size_t limit,
+                              bool (*visit)(void *, const struct kn_kv *), void *arg,
                               int64_t *ret_rev, bool *ret_more)
 {
     struct memory_store *s = (struct memory_store *)base;

@@ -80,7 +80,8 @@ struct kn_status kn_store_write(struct kn_store *s, struct kn_write *w)
 }
 
 struct kn_status kn_store_observe(struct kn_store *s,
-                                  void (*observer)(void *, const struct kn_store_event *), void *arg)
+                                  void (*observer)(void *, const struct kn_store_event *),
+                                  void *arg)
 {
     return s->ops->observe(s, observer, arg);
 }
