@@ -16,7 +16,8 @@ static bool ends(struct kn_sv tuple, uint16_t ip_type, uint16_t port_type, struc
 {
     struct kn_sv ip = kn_nl_attr_get(kn_nl_attr_get(tuple, CTA_TUPLE_IP), ip_type);
     struct kn_sv proto = kn_nl_attr_get(tuple, CTA_TUPLE_PROTO);
-    struct kn_sv number = kn_nl_attr_get(proto, CTA_PROTO_NUM), port = kn_nl_attr_get(proto, port_type);
+    struct kn_sv number = kn_nl_attr_get(proto, CTA_PROTO_NUM),
+                 port = kn_nl_attr_get(proto, port_type);
     if (ip.len != 4 || port.len != 2 || number.len != 1 || (uint8_t)number.ptr[0] != IPPROTO_UDP)
         return false;
     memcpy(&ret->ip, ip.ptr, 4);
@@ -43,7 +44,8 @@ static struct kn_status see(void *arg, uint16_t type, struct kn_sv payload)
 {
     struct search *w = arg;
     struct kn_sv attrs = kn_sv_from(payload, NLMSG_ALIGN(sizeof(struct nfgenmsg)));
-    struct kn_sv orig = kn_nl_attr_get(attrs, CTA_TUPLE_ORIG), reply = kn_nl_attr_get(attrs, CTA_TUPLE_REPLY);
+    struct kn_sv orig = kn_nl_attr_get(attrs, CTA_TUPLE_ORIG),
+                 reply = kn_nl_attr_get(attrs, CTA_TUPLE_REPLY);
     struct kn_udp_place to, from;
     if ((type & 0xff) != IPCTNL_MSG_CT_NEW || !ends(orig, CTA_IP_V4_DST, CTA_PROTO_DST_PORT, &to) ||
         !ends(reply, CTA_IP_V4_SRC, CTA_PROTO_SRC_PORT, &from))
@@ -72,7 +74,8 @@ static struct kn_status forget_one(struct kn_nl *nl, struct kn_sv tuple)
     return s;
 }
 
-struct kn_status kn_conntrack_forget(const struct kn_udp_places *gone, const struct kn_udp_places *fresh)
+struct kn_status kn_conntrack_forget(const struct kn_udp_places *gone,
+                                     const struct kn_udp_places *fresh)
 {
     struct kn_nl nl;
     struct search w = {gone, fresh, {0}};

@@ -16,4 +16,5 @@ struct kn_udp_places {
 // Forgets the UDP connections that were sent to one of `gone` (endpoints), and those that were
 // addressed to one of `fresh` (services) and went to no endpoint, because there was none.
 // Costs a walk over the table. Any thread.
-struct kn_status kn_conntrack_forget(const struct kn_udp_places *gone, const struct kn_udp_places *fresh);
+struct kn_status kn_conntrack_forget(const struct kn_udp_places *gone,
+                                     const struct kn_udp_places *fresh);

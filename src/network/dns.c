@@ -62,7 +62,8 @@ static size_t limit_of(const struct kn_dns_msg *m, bool tcp)
 
 static void conn_flush(struct conn *c);
 
-static void deliver(struct kn_dns *d, struct conn *c, const struct sockaddr_in *to, struct kn_sv bytes)
+static void deliver(struct kn_dns *d, struct conn *c, const struct sockaddr_in *to,
+                    struct kn_sv bytes)
 {
     if (c) {
         char head[2] = {(char)(bytes.len >> 8), (char)bytes.len};
@@ -70,11 +71,13 @@ static void deliver(struct kn_dns *d, struct conn *c, const struct sockaddr_in *
         kn_buf_add(&c->out, bytes);
     } else if (to) {
         // a full send buffer loses it, as the network might
-        (void)!sendto(d->udp.fd, bytes.ptr, bytes.len, MSG_DONTWAIT, (const struct sockaddr *)to, sizeof *to);
+        (void)!sendto(d->udp.fd, bytes.ptr, bytes.len, MSG_DONTWAIT, (const struct sockaddr *)to,
+                      sizeof *to);
     }
 }
 
-static struct kn_sv plain(struct kn_dns *d, struct kn_sv query, const struct kn_dns_msg *m, enum kn_dns_rcode rcode)
+static struct kn_sv plain(struct kn_dns *d, struct kn_sv query, const struct kn_dns_msg *m,
+                          enum kn_dns_rcode rcode)
 {
     struct kn_dns_writer w;
     d->answer.len = 0;
@@ -98,7 +101,8 @@ static struct kn_sv relay(struct kn_dns *d, const struct request *r, struct kn_s
     return kn_buf_sv(&d->answer);
 }
 
-static void add_alias_records(struct kn_dns_writer *w, struct kn_sv response, const struct kn_dns_msg *m)
+static void add_alias_records(struct kn_dns_writer *w, struct kn_sv response,
+                              const struct kn_dns_msg *m)
 {
     struct kn_dns_rr rr;
     char name[KN_DNS_TEXT];
@@ -119,7 +123,8 @@ static struct kn_sv with_alias(struct kn_dns *d, const struct request *r, struct
     struct kn_dns_writer w;
     struct kn_dns_msg m;
     char target[KN_DNS_TEXT];
-    struct kn_status s = response.len ? kn_dns_parse(response, &m) : kn_error(KN_TIMEOUT, "no answer");
+    struct kn_status s =
+        response.len ? kn_dns_parse(response, &m) : kn_error(KN_TIMEOUT, "no answer");
     bool good = kn_ok(s) && m.rcode != KN_DNS_SERVFAIL;
     kn_status_done(&s);
     if (!good)
@@ -155,8 +160,8 @@ static void on_response(void *arg, struct kn_sv response)
         conn_flush(c);
 }
 
-static void ask_elsewhere(struct kn_dns *d, struct conn *c, const struct sockaddr_in *from, struct kn_sv query,
-                          const struct kn_dns_msg *m, const char *alias)
+static void ask_elsewhere(struct kn_dns *d, struct conn *c, const struct sockaddr_in *from,
+                          struct kn_sv query, const struct kn_dns_msg *m, const char *alias)
 {
     struct request *r = KN_NEW(struct request);
     struct kn_buf other = KN_BUF(QUERY_MAX);
@@ -185,7 +190,8 @@ static void ask_elsewhere(struct kn_dns *d, struct conn *c, const struct sockadd
     kn_buf_done(&other);
 }
 
-static void answer(struct kn_dns *d, struct conn *c, const struct sockaddr_in *from, struct kn_sv query)
+static void answer(struct kn_dns *d, struct conn *c, const struct sockaddr_in *from,
+                   struct kn_sv query)
 {
     struct kn_dns_msg m;
     struct kn_dns_writer w;
@@ -227,7 +233,8 @@ static void on_udp(struct kn_loop_fd *w, uint32_t events)
     for (int i = 0; i < UDP_TURN; i++) {
         struct sockaddr_in from;
         socklen_t len = sizeof from;
-        ssize_t n = recvfrom(d->udp.fd, buf, sizeof buf, MSG_DONTWAIT, (struct sockaddr *)&from, &len);
+        ssize_t n =
+            recvfrom(d->udp.fd, buf, sizeof buf, MSG_DONTWAIT, (struct sockaddr *)&from, &len);
         if (n < 0)
             return;
         answer(d, NULL, &from, kn_sv(buf, (size_t)n));
@@ -346,7 +353,8 @@ static struct kn_status set_address(uint32_t address, bool there)
     struct kn_nl_msg m = KN_NL_MSG(4096);
     KN_TRY(kn_nl_open(NETLINK_ROUTE, -1, &nl));
     kn_rtnl_addr(&m, there, 1, address, 32, RT_SCOPE_HOST);
-    struct kn_status s = kn_nl_send(&nl, &m, there ? "put the DNS address on lo" : "take the DNS address off lo");
+    struct kn_status s =
+        kn_nl_send(&nl, &m, there ? "put the DNS address on lo" : "take the DNS address off lo");
     kn_nl_msg_done(&m);
     kn_nl_close(&nl);
     return s;
@@ -354,7 +362,8 @@ static struct kn_status set_address(uint32_t address, bool there)
 
 static struct kn_status bind_to(const struct kn_dns_config *c, int type, int *ret)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(c->port), .sin_addr.s_addr = htonl(c->address)};
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(c->port), .sin_addr.s_addr = htonl(c->address)};
     int one = 1, size = 1 << 20;
     char ip[KN_IP4_TEXT];
     kn_ip4_format(c->address, ip);
@@ -367,8 +376,9 @@ static struct kn_status bind_to(const struct kn_dns_config *c, int type, int *re
     else
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
     if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0)
-        return errno == EADDRINUSE ? kn_error(KN_CONFLICT, "DNS: %s:%u is in use by another program", ip, c->port)
-                                   : kn_error_errno(errno, "DNS: bind to %s:%u", ip, c->port);
+        return errno == EADDRINUSE
+                   ? kn_error(KN_CONFLICT, "DNS: %s:%u is in use by another program", ip, c->port)
+                   : kn_error_errno(errno, "DNS: bind to %s:%u", ip, c->port);
     if (type == SOCK_STREAM && listen(fd, 128) < 0)
         return kn_error_errno(errno, "DNS: listen on %s:%u", ip, c->port);
     return KN_STATUS_OK;
@@ -417,9 +427,13 @@ struct kn_status kn_dns_start(const struct kn_dns_config *config, struct kn_dns 
     d->answer = KN_BUF(4 * KN_DNS_MAX);
     kn_list_init(&d->conns);
     kn_list_init(&d->waiting);
-    d->zone = (struct kn_dns_zone){.domain = kn_sv_c(d->domain), .address = config->address, .pods = config->pods,
-                                   .services = config->services, .service_cache = config->service_cache,
-                                   .slice_cache = config->slice_cache, .pod_cache = config->pod_cache};
+    d->zone = (struct kn_dns_zone){.domain = kn_sv_c(d->domain),
+                                   .address = config->address,
+                                   .pods = config->pods,
+                                   .services = config->services,
+                                   .service_cache = config->service_cache,
+                                   .slice_cache = config->slice_cache,
+                                   .pod_cache = config->pod_cache};
     kn_dns_zone_init(&d->zone);
     struct kn_status s = start(d, config);
     if (!kn_ok(s)) {
@@ -443,7 +457,8 @@ struct kn_status kn_dns_reset(uint32_t address)
 {
     struct kn_status s = set_address(address, false);
     // EADDRNOTAVAIL: it is not there
-    if (s.code == KN_NOT_FOUND || (!kn_ok(s) && strstr(kn_status_text(&s), "Cannot assign requested address")))
+    if (s.code == KN_NOT_FOUND ||
+        (!kn_ok(s) && strstr(kn_status_text(&s), "Cannot assign requested address")))
         kn_status_done(&s);
     return s;
 }

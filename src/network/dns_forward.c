@@ -13,7 +13,8 @@
 #define SERVERS_MAX 3            // as in resolv.conf(5)
 #define TRY_TIME (2 * KN_SECOND) // for one resolver
 #define UNDER_WAY_MAX 1024
-#define WAITERS_MAX 8192 // of all questions: one that comes again while it is under way waits with it
+#define WAITERS_MAX                                                                                \
+    8192 // of all questions: one that comes again while it is under way waits with it
 #define HEADER 12                // bytes of a message before its question
 #define CONF_MAX (64u << 10)
 #define CONF_EVERY KN_SECOND
@@ -108,7 +109,8 @@ static void read_conf(struct kn_dns_forward *f)
         struct kn_sv line = kn_sv_trim(kn_sv_cut(&rest, '\n'));
         if (!kn_sv_starts(line, KN_SV("nameserver")) || f->servers_len == SERVERS_MAX)
             continue;
-        if (parse_server(f, kn_sv_trim(kn_sv_from(line, strlen("nameserver"))), &f->servers[f->servers_len]))
+        if (parse_server(f, kn_sv_trim(kn_sv_from(line, strlen("nameserver"))),
+                         &f->servers[f->servers_len]))
             f->servers_len++;
     }
     kn_buf_done(&text);
@@ -124,7 +126,8 @@ static void look_at_conf(struct kn_dns_forward *f)
     if (stat(f->conf, &st) < 0) {
         f->servers_len = 0;
         f->conf_time = (struct timespec){0};
-    } else if (st.st_mtim.tv_sec != f->conf_time.tv_sec || st.st_mtim.tv_nsec != f->conf_time.tv_nsec) {
+    } else if (st.st_mtim.tv_sec != f->conf_time.tv_sec ||
+               st.st_mtim.tv_nsec != f->conf_time.tv_nsec) {
         f->conf_time = st.st_mtim;
         read_conf(f);
     }
@@ -134,7 +137,8 @@ static void look_at_conf(struct kn_dns_forward *f)
 
 static void key_of(const struct kn_dns_msg *m, char out[KN_DNS_TEXT + 32])
 {
-    snprintf(out, KN_DNS_TEXT + 32, "%u %u %d%d %s", m->type, m->class, m->edns, m->dnssec_ok, m->name);
+    snprintf(out, KN_DNS_TEXT + 32, "%u %u %d%d %s", m->type, m->class, m->edns, m->dnssec_ok,
+             m->name);
 }
 
 static void forget(struct kn_dns_forward *f, struct kept *k)
@@ -147,19 +151,22 @@ static void forget(struct kn_dns_forward *f, struct kept *k)
     free(k);
 }
 
-static void keep(struct kn_dns_forward *f, const struct question *q, struct kn_sv response, const struct kn_dns_msg *r)
+static void keep(struct kn_dns_forward *f, const struct question *q, struct kn_sv response,
+                 const struct kn_dns_msg *r)
 {
     char key[KN_DNS_TEXT + 32];
     uint32_t ttl = kn_dns_ttl(response, r);
     bool positive = r->rcode == KN_DNS_NOERROR && r->counts[1];
     uint32_t most = positive ? TTL_MAX : NEGATIVE_MAX;
-    if ((r->flags & KN_DNS_TC) || (r->rcode != KN_DNS_NOERROR && r->rcode != KN_DNS_NXDOMAIN) || ttl == 0)
+    if ((r->flags & KN_DNS_TC) || (r->rcode != KN_DNS_NOERROR && r->rcode != KN_DNS_NXDOMAIN) ||
+        ttl == 0)
         return;
     key_of(&q->m, key);
     struct kept *old = kn_map_get(&f->cache, kn_sv_c(key));
     if (old)
         forget(f, old);
-    while (!kn_list_empty(&f->by_age) && (f->cache.len >= CACHE_MAX || f->cache_bytes + response.len > CACHE_BYTES))
+    while (!kn_list_empty(&f->by_age) &&
+           (f->cache.len >= CACHE_MAX || f->cache_bytes + response.len > CACHE_BYTES))
         forget(f, KN_LIST_FIRST(&f->by_age, struct kept, link));
     struct kept *k = KN_NEW(struct kept);
     k->key = kn_sv_dup(kn_sv_c(key));
@@ -173,7 +180,8 @@ static void keep(struct kn_dns_forward *f, const struct question *q, struct kn_s
 }
 
 // An aged copy of what is kept, with the question as this client wrote it.
-static bool from_cache(struct kn_dns_forward *f, struct kn_sv query, const struct kn_dns_msg *m, struct kn_buf *out)
+static bool from_cache(struct kn_dns_forward *f, struct kn_sv query, const struct kn_dns_msg *m,
+                       struct kn_buf *out)
 {
     char key[KN_DNS_TEXT + 32];
     struct kn_dns_msg r;
@@ -240,11 +248,13 @@ static bool take_response(struct question *q, struct kn_sv bytes)
     struct kn_dns_msg r;
     struct kn_status s = kn_dns_parse(bytes, &r);
     bool good = kn_ok(s) && (r.flags & KN_DNS_QR) && r.id == q->id && r.type == q->m.type &&
-                r.class == q->m.class && strcmp(r.name, q->m.name) == 0 && r.question_end == q->m.question_end;
+                r.class == q->m.class && strcmp(r.name, q->m.name) == 0 &&
+                r.question_end == q->m.question_end;
     kn_status_done(&s);
     if (!good)
         return false;
-    bool refused = r.rcode == KN_DNS_SERVFAIL || r.rcode == KN_DNS_REFUSED || r.rcode == KN_DNS_NOTIMP;
+    bool refused =
+        r.rcode == KN_DNS_SERVFAIL || r.rcode == KN_DNS_REFUSED || r.rcode == KN_DNS_NOTIMP;
     if (refused && q->server + 1 < q->f->servers_len) {
         q->server++;
         ask_next(q);
@@ -307,7 +317,8 @@ static void on_tcp(struct question *q, uint32_t events)
         return;
     }
     kn_buf_add(&q->in, kn_sv(buf, (size_t)n));
-    size_t want = q->in.len < 2 ? SIZE_MAX : 2 + (size_t)((uint8_t)q->in.ptr[0] << 8 | (uint8_t)q->in.ptr[1]);
+    size_t want =
+        q->in.len < 2 ? SIZE_MAX : 2 + (size_t)((uint8_t)q->in.ptr[0] << 8 | (uint8_t)q->in.ptr[1]);
     if (q->in.failed || (q->in.len >= want && !take_response(q, kn_sv(q->in.ptr + 2, want - 2))))
         next_server(q);
 }
@@ -339,7 +350,8 @@ static bool ask_server(struct question *q, const struct server *s)
     // connected: the kernel drops what comes from anybody else, and tells of unreachable ports
     if (connect(q->io.fd, (const struct sockaddr *)&s->addr, s->len) < 0 && errno != EINPROGRESS)
         return false;
-    return q->tcp || send(q->io.fd, q->query.ptr, q->query.len, MSG_NOSIGNAL) == (ssize_t)q->query.len;
+    return q->tcp ||
+           send(q->io.fd, q->query.ptr, q->query.len, MSG_NOSIGNAL) == (ssize_t)q->query.len;
 }
 
 // Asks the resolver that is next; fails when there is none any more.
@@ -360,7 +372,8 @@ static void ask_next(struct question *q)
 
 // -- the contract ----------------------------------------------------------------------------
 
-struct kn_dns_forward *kn_dns_forward_new(struct kn_loop *loop, const char *resolv_conf, uint32_t own)
+struct kn_dns_forward *kn_dns_forward_new(struct kn_loop *loop, const char *resolv_conf,
+                                          uint32_t own)
 {
     struct kn_dns_forward *f = KN_NEW(struct kn_dns_forward);
     f->loop = loop;
@@ -387,8 +400,8 @@ void kn_dns_forward_free(struct kn_dns_forward *f)
     free(f);
 }
 
-static void wait_for(struct question *q, struct kn_sv query, const struct kn_dns_msg *m, kn_dns_forward_done *done,
-                     void *arg)
+static void wait_for(struct question *q, struct kn_sv query, const struct kn_dns_msg *m,
+                     kn_dns_forward_done *done, void *arg)
 {
     size_t len = m->question_end - HEADER;
     struct waiter *w = kn_alloc(sizeof *w + len);
@@ -421,8 +434,8 @@ static struct question *question_new(struct kn_dns_forward *f, const char *key, 
     return q;
 }
 
-void kn_dns_forward_ask(struct kn_dns_forward *f, struct kn_sv query, const struct kn_dns_msg *m, bool tcp,
-                        kn_dns_forward_done *done, void *arg)
+void kn_dns_forward_ask(struct kn_dns_forward *f, struct kn_sv query, const struct kn_dns_msg *m,
+                        bool tcp, kn_dns_forward_done *done, void *arg)
 {
     struct kn_buf cached = KN_BUF(2 * KN_DNS_MAX);
     char key[KN_DNS_TEXT + 40], kept_key[KN_DNS_TEXT + 32];

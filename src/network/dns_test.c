@@ -27,22 +27,29 @@ static void put(struct kn_cache *c, const char *text)
 
 static void fill(void)
 {
-    put(services, "{\"metadata\":{\"name\":\"kubernetes\",\"namespace\":\"default\",\"uid\":\"1\"},\"spec\":{"
-                  "\"clusterIP\":\"10.96.0.1\",\"ports\":[{\"name\":\"https\",\"port\":443}]}}");
+    put(services,
+        "{\"metadata\":{\"name\":\"kubernetes\",\"namespace\":\"default\",\"uid\":\"1\"},\"spec\":{"
+        "\"clusterIP\":\"10.96.0.1\",\"ports\":[{\"name\":\"https\",\"port\":443}]}}");
     put(services, "{\"metadata\":{\"name\":\"db\",\"namespace\":\"shop\",\"uid\":\"2\"},\"spec\":{"
                   "\"clusterIP\":\"None\",\"ports\":[{\"name\":\"sql\",\"port\":3306}]}}");
-    put(services, "{\"metadata\":{\"name\":\"outside\",\"namespace\":\"shop\",\"uid\":\"3\"},\"spec\":{"
-                  "\"type\":\"ExternalName\",\"externalName\":\"www.example.com\"}}");
-    put(services, "{\"metadata\":{\"name\":\"inside\",\"namespace\":\"shop\",\"uid\":\"4\"},\"spec\":{"
-                  "\"type\":\"ExternalName\",\"externalName\":\"kubernetes.default.svc.cluster.local\"}}");
+    put(services,
+        "{\"metadata\":{\"name\":\"outside\",\"namespace\":\"shop\",\"uid\":\"3\"},\"spec\":{"
+        "\"type\":\"ExternalName\",\"externalName\":\"www.example.com\"}}");
+    put(services,
+        "{\"metadata\":{\"name\":\"inside\",\"namespace\":\"shop\",\"uid\":\"4\"},\"spec\":{"
+        "\"type\":\"ExternalName\",\"externalName\":\"kubernetes.default.svc.cluster.local\"}}");
     put(services, "{\"metadata\":{\"name\":\"two\",\"namespace\":\"shop\",\"uid\":\"5\"},\"spec\":{"
-                  "\"clusterIP\":\"10.96.0.2\",\"clusterIPs\":[\"10.96.0.2\",\"fd00::2\"],\"ports\":[{\"port\":53,"
+                  "\"clusterIP\":\"10.96.0.2\",\"clusterIPs\":[\"10.96.0.2\",\"fd00::2\"],"
+                  "\"ports\":[{\"port\":53,"
                   "\"protocol\":\"UDP\",\"name\":\"dns\"}]}}");
-    put(slices, "{\"metadata\":{\"name\":\"db-1\",\"namespace\":\"shop\",\"uid\":\"6\",\"labels\":{"
-                "\"kubernetes.io/service-name\":\"db\"}},\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"sql\","
-                "\"port\":3306,\"protocol\":\"TCP\"}],\"endpoints\":[{\"addresses\":[\"10.244.0.1\"],\"hostname\":"
-                "\"db-0\"},{\"addresses\":[\"10.244.0.2\"],\"conditions\":{\"ready\":true}},{\"addresses\":"
-                "[\"10.244.0.3\"],\"conditions\":{\"ready\":false}}]}");
+    put(slices,
+        "{\"metadata\":{\"name\":\"db-1\",\"namespace\":\"shop\",\"uid\":\"6\",\"labels\":{"
+        "\"kubernetes.io/"
+        "service-name\":\"db\"}},\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"sql\","
+        "\"port\":3306,\"protocol\":\"TCP\"}],\"endpoints\":[{\"addresses\":[\"10.244.0.1\"],"
+        "\"hostname\":"
+        "\"db-0\"},{\"addresses\":[\"10.244.0.2\"],\"conditions\":{\"ready\":true}},{\"addresses\":"
+        "[\"10.244.0.3\"],\"conditions\":{\"ready\":false}}]}");
 }
 
 static bool begin(const char *resolv_conf)
@@ -54,10 +61,15 @@ static bool begin(const char *resolv_conf)
     services = kn_cache_new();
     slices = kn_cache_new();
     fill();
-    ktest_ok(kn_dns_start(&(struct kn_dns_config){.domain = KN_SV("cluster.local"), .address = ADDRESS, .port = 53,
-                                                  .pods = {0x0af40000, 16}, .services = {0x0a600000, 12},
-                                                  .service_cache = services, .slice_cache = slices,
-                                                  .resolv_conf = conf}, &dns));
+    ktest_ok(kn_dns_start(&(struct kn_dns_config){.domain = KN_SV("cluster.local"),
+                                                  .address = ADDRESS,
+                                                  .port = 53,
+                                                  .pods = {0x0af40000, 16},
+                                                  .services = {0x0a600000, 12},
+                                                  .service_cache = services,
+                                                  .slice_cache = slices,
+                                                  .resolv_conf = conf},
+                          &dns));
     return true;
 }
 
@@ -74,7 +86,8 @@ static void finish(void)
 
 static int connect_to_server(int type)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(ADDRESS)};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(ADDRESS)};
     struct timeval patience = {.tv_sec = 10};
     int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
@@ -130,7 +143,8 @@ static void describe(struct kn_buf *out, struct kn_sv bytes, const struct kn_dns
         kn_buf_addf(out, " \"%.*s\"", KN_SV_ARG(kn_sv_from(rr->data, 1)));
     } else if (kn_dns_name(bytes, &at, name)) {
         if (rr->type == KN_DNS_SRV)
-            kn_buf_addf(out, " %u:%s", (unsigned)((uint8_t)rr->data.ptr[4] << 8 | (uint8_t)rr->data.ptr[5]), name);
+            kn_buf_addf(out, " %u:%s",
+                        (unsigned)((uint8_t)rr->data.ptr[4] << 8 | (uint8_t)rr->data.ptr[5]), name);
         else
             kn_buf_addf(out, " %s", name);
     }
@@ -204,7 +218,8 @@ KTEST(names_of_the_cluster_are_answered)
         {"_sql._tcp.db.shop.svc.cluster.local", KN_DNS_SRV,
          "0 3306:db-0.db.shop.svc.cluster.local 3306:10-244-0-2.db.shop.svc.cluster.local "
          "(db-0.db.shop.svc.cluster.local) (10-244-0-2.db.shop.svc.cluster.local)"},
-        {"inside.shop.svc.cluster.local", KN_DNS_A, "0 kubernetes.default.svc.cluster.local 10.96.0.1"},
+        {"inside.shop.svc.cluster.local", KN_DNS_A,
+         "0 kubernetes.default.svc.cluster.local 10.96.0.1"},
         {"outside.shop.svc.cluster.local", KN_DNS_CNAME, "0 www.example.com"},
         {"10-244-7-9.shop.pod.cluster.local", KN_DNS_A, "0 10.244.7.9"},
         {"10-244-7.shop.pod.cluster.local", KN_DNS_A, "3 soa"},
@@ -234,16 +249,19 @@ KTEST(a_change_is_seen_by_the_next_question_and_many_endpoints_need_tcp)
     struct kn_buf b = KN_BUF(1u << 20);
     if (!begin(""))
         skip();
-    put(services, "{\"metadata\":{\"name\":\"new\",\"namespace\":\"default\",\"uid\":\"9\"},\"spec\":{"
-                  "\"clusterIP\":\"10.96.0.9\"}}");
+    put(services,
+        "{\"metadata\":{\"name\":\"new\",\"namespace\":\"default\",\"uid\":\"9\"},\"spec\":{"
+        "\"clusterIP\":\"10.96.0.9\"}}");
     ktest_eq_str(ask("new.default.svc.cluster.local", KN_DNS_A), "0 10.96.0.9");
-    kn_buf_addc(&b, "{\"metadata\":{\"name\":\"db-1\",\"namespace\":\"shop\",\"uid\":\"6\",\"labels\":{"
-                    "\"kubernetes.io/service-name\":\"db\"}},\"addressType\":\"IPv4\",\"endpoints\":[");
+    kn_buf_addc(&b,
+                "{\"metadata\":{\"name\":\"db-1\",\"namespace\":\"shop\",\"uid\":\"6\",\"labels\":{"
+                "\"kubernetes.io/service-name\":\"db\"}},\"addressType\":\"IPv4\",\"endpoints\":[");
     for (int i = 0; i < 200; i++)
         kn_buf_addf(&b, "%s{\"addresses\":[\"10.244.1.%d\"]}", i ? "," : "", i + 1);
     kn_buf_addc(&b, "]}");
     put(slices, kn_buf_cstr(&b));
-    ktest_true(strncmp(ask("db.shop.svc.cluster.local", KN_DNS_A), "0 truncated 10.244.1.", 21) == 0);
+    ktest_true(strncmp(ask("db.shop.svc.cluster.local", KN_DNS_A), "0 truncated 10.244.1.", 21) ==
+               0);
     const char *all = ask_by(true, "db.shop.svc.cluster.local", KN_DNS_A);
     size_t n = 0;
     for (const char *p = all; (p = strstr(p, " 10.244.1.")); p++)
@@ -267,7 +285,8 @@ KTEST(what_is_no_question_gets_the_answer_that_it_deserves)
         CASE("a status request", "\0\1\20\0\0\1\0\0\0\0\0\0\1a\0\0\1\0\1", KN_DNS_NOTIMP),
         CASE("another class", "\0\1\1\0\0\1\0\0\0\0\0\0\1a\0\0\1\0\3", KN_DNS_REFUSED),
         CASE("a zone transfer", "\0\1\1\0\0\1\0\0\0\0\0\0\1a\0\0\374\0\1", KN_DNS_REFUSED),
-        CASE("EDNS 1", "\0\1\1\0\0\1\0\0\0\0\0\1\1a\0\0\1\0\1\0\0\x29\4\320\0\1\0\0\0\0", KN_DNS_BADVERS),
+        CASE("EDNS 1", "\0\1\1\0\0\1\0\0\0\0\0\1\1a\0\0\1\0\1\0\0\x29\4\320\0\1\0\0\0\0",
+             KN_DNS_BADVERS),
     };
     if (!begin(""))
         skip();
@@ -316,7 +335,8 @@ static size_t respond(struct resolver *r, char *buf, size_t n, struct kn_buf *ou
     out->len = 0;
     kn_dns_begin(&w, out, kn_sv(buf, n), &m, 4096);
     if (strcmp(m.name, "www.example.com") == 0) {
-        kn_dns_put_name(&w, 1, KN_SV("www.example.com"), KN_DNS_CNAME, 60, KN_SV("web.example.com"));
+        kn_dns_put_name(&w, 1, KN_SV("www.example.com"), KN_DNS_CNAME, 60,
+                        KN_SV("web.example.com"));
         kn_dns_put(&w, 1, KN_SV("web.example.com"), KN_DNS_A, 60, KN_SV("\xc0\0\2\7"));
         kn_dns_end(&w, KN_DNS_NOERROR, KN_DNS_RA);
     } else if (strcmp(m.name, "big.example.com") == 0) {
@@ -387,7 +407,8 @@ KTEST(other_names_are_asked_of_the_resolvers_and_kept)
     ktest_eq_str(ask("WWW.example.com", KN_DNS_A), "0 web.example.com 192.0.2.7");
     ktest_eq_int(r.asked, 1); // the second came from what was kept
     ktest_eq_str(ask("nothing.example.com", KN_DNS_A), "3");
-    ktest_eq_str(ask("outside.shop.svc.cluster.local", KN_DNS_A), "0 www.example.com web.example.com 192.0.2.7");
+    ktest_eq_str(ask("outside.shop.svc.cluster.local", KN_DNS_A),
+                 "0 www.example.com web.example.com 192.0.2.7");
     ktest_eq_str(ask("big.example.com", KN_DNS_A), "0 truncated");
     const char *all = ask_by(true, "big.example.com", KN_DNS_A);
     ktest_true(strncmp(all, "0 192.0.2.7", 11) == 0 && strlen(all) == 1 + 120 * 10);
@@ -409,9 +430,13 @@ KTEST(questions_may_come_in_a_row_and_a_taken_port_is_a_clear_error)
     struct kn_dns *second;
     if (!begin(""))
         skip();
-    ktest_fails(kn_dns_start(&(struct kn_dns_config){.domain = KN_SV("cluster.local"), .address = ADDRESS, .port = 53,
-                                                     .service_cache = services, .slice_cache = slices,
-                                                     .resolv_conf = conf}, &second),
+    ktest_fails(kn_dns_start(&(struct kn_dns_config){.domain = KN_SV("cluster.local"),
+                                                     .address = ADDRESS,
+                                                     .port = 53,
+                                                     .service_cache = services,
+                                                     .slice_cache = slices,
+                                                     .resolv_conf = conf},
+                             &second),
                 CONFLICT, "10.96.0.10:53 is in use by another program");
     // pipelined questions on one connection, and one that ends in the middle of its answers
     int fd = connect_to_server(SOCK_STREAM);

@@ -68,7 +68,8 @@ static bool put_address(struct work *k, unsigned section, struct kn_sv name, str
     bool six = kn_sv_find(ip, ':') >= 0;
     uint16_t type = six ? KN_DNS_AAAA : KN_DNS_A;
     snprintf(text, sizeof text, "%.*s", KN_SV_ARG(ip));
-    if ((section == 1 && !asks_for(k, type)) || inet_pton(six ? AF_INET6 : AF_INET, text, bytes) != 1)
+    if ((section == 1 && !asks_for(k, type)) ||
+        inet_pton(six ? AF_INET6 : AF_INET, text, bytes) != 1)
         return false;
     kn_dns_put(k->w, section, name, type, KN_DNS_TTL, kn_sv((const char *)bytes, six ? 16 : 4));
     return true;
@@ -81,8 +82,8 @@ static void put_soa(struct work *k, unsigned section)
     snprintf(mail, sizeof mail, "hostmaster.%.*s", KN_SV_ARG(k->z->domain));
     int64_t serial = kn_cache_rev(k->z->service_cache) + kn_cache_rev(k->z->slice_cache);
     kn_dns_put_soa(k->w, section, k->z->domain, KN_DNS_TTL,
-                   &(struct kn_dns_soa){kn_sv_c(server), kn_sv_c(mail), (uint32_t)serial, 7200, 1800, 86400,
-                                        KN_DNS_TTL});
+                   &(struct kn_dns_soa){kn_sv_c(server), kn_sv_c(mail), (uint32_t)serial, 7200,
+                                        1800, 86400, KN_DNS_TTL});
 }
 
 // -- services --------------------------------------------------------------------------------
@@ -92,10 +93,11 @@ static bool is_headless(const struct kn_obj *service)
     return kn_sv_is(KN_JSON_STR_AT(service->root, KN_K_spec, KN_K_clusterIP), "None");
 }
 
-static void service_name(const struct kn_dns_zone *z, const struct kn_obj *service, char out[KN_DNS_TEXT])
+static void service_name(const struct kn_dns_zone *z, const struct kn_obj *service,
+                         char out[KN_DNS_TEXT])
 {
-    snprintf(out, KN_DNS_TEXT, "%.*s.%.*s.svc.%.*s", KN_SV_ARG(service->name), KN_SV_ARG(service->ns),
-             KN_SV_ARG(z->domain));
+    snprintf(out, KN_DNS_TEXT, "%.*s.%.*s.svc.%.*s", KN_SV_ARG(service->name),
+             KN_SV_ARG(service->ns), KN_SV_ARG(z->domain));
 }
 
 // Its host name, or its address with dashes.
@@ -122,7 +124,8 @@ struct endpoints {
 static void find_endpoints(struct work *k, const struct kn_obj *service, struct endpoints *ret)
 {
     memset(ret, 0, sizeof *ret);
-    kn_slices_of(k->z->slice_cache, k->z->slice_by_service, service->ns, service->name, &ret->slices);
+    kn_slices_of(k->z->slice_cache, k->z->slice_by_service, service->ns, service->name,
+                 &ret->slices);
     for (size_t i = 0; i < ret->slices.len; i++) {
         const struct kn_json *root = ret->slices.ptr[i]->root, *e;
         KN_JSON_EACH(e, kn_json_get(root, KN_K_endpoints)) {
@@ -148,7 +151,8 @@ static bool seen_before(const struct endpoints *e, size_t i)
 }
 
 // The addresses of a headless service, or of those of its endpoints that have this label.
-static enum found headless(struct work *k, const struct kn_obj *service, struct kn_sv name, struct kn_sv label)
+static enum found headless(struct work *k, const struct kn_obj *service, struct kn_sv name,
+                           struct kn_sv label)
 {
     struct endpoints all;
     enum found found = label.ptr ? NOTHING : NAME;
@@ -176,8 +180,8 @@ static bool matches_port(const struct kn_json *port, struct kn_sv name, struct k
            (!protocol.ptr || kn_sv_ieq(p.len ? p : KN_SV("TCP"), protocol));
 }
 
-static enum found srv_headless(struct work *k, const struct kn_obj *service, struct kn_sv name, struct kn_sv port_name,
-                               struct kn_sv protocol)
+static enum found srv_headless(struct work *k, const struct kn_obj *service, struct kn_sv name,
+                               struct kn_sv port_name, struct kn_sv protocol)
 {
     struct endpoints all;
     enum found found = NOTHING;
@@ -196,8 +200,8 @@ static enum found srv_headless(struct work *k, const struct kn_obj *service, str
             if (k->type != KN_DNS_SRV)
                 continue;
             found = RECORDS;
-            kn_dns_put_srv(k->w, 1, name, KN_DNS_TTL, 0, 100, (uint16_t)kn_json_int(kn_json_get(p, KN_K_port), 0),
-                           kn_sv_c(target));
+            kn_dns_put_srv(k->w, 1, name, KN_DNS_TTL, 0, 100,
+                           (uint16_t)kn_json_int(kn_json_get(p, KN_K_port), 0), kn_sv_c(target));
         }
     }
     for (size_t i = 0; found == RECORDS && i < all.list.len; i++) {
@@ -212,8 +216,8 @@ static enum found srv_headless(struct work *k, const struct kn_obj *service, str
 }
 
 // port_name and protocol: ptr NULL means any.
-static enum found srv(struct work *k, const struct kn_obj *service, struct kn_sv name, struct kn_sv port_name,
-                      struct kn_sv protocol)
+static enum found srv(struct work *k, const struct kn_obj *service, struct kn_sv name,
+                      struct kn_sv port_name, struct kn_sv protocol)
 {
     const struct kn_json *spec = kn_json_get(service->root, KN_K_spec), *p;
     char target[KN_DNS_TEXT];
@@ -228,8 +232,8 @@ static enum found srv(struct work *k, const struct kn_obj *service, struct kn_sv
         if (k->type != KN_DNS_SRV)
             continue;
         found = RECORDS;
-        kn_dns_put_srv(k->w, 1, name, KN_DNS_TTL, 0, 100, (uint16_t)kn_json_int(kn_json_get(p, KN_K_port), 0),
-                       kn_sv_c(target));
+        kn_dns_put_srv(k->w, 1, name, KN_DNS_TTL, 0, 100,
+                       (uint16_t)kn_json_int(kn_json_get(p, KN_K_port), 0), kn_sv_c(target));
     }
     if (found == RECORDS)
         put_address(k, 3, kn_sv_c(target), kn_json_str(kn_json_get(spec, KN_K_clusterIP)));
@@ -271,8 +275,8 @@ static enum found namespace(struct work *k, struct kn_sv ns)
 }
 
 // The labels before "svc": labels[0] is the leftmost.
-static enum found in_services(struct work *k, const struct kn_sv *labels, size_t len, struct kn_sv name,
-                              char alias[KN_DNS_TEXT])
+static enum found in_services(struct work *k, const struct kn_sv *labels, size_t len,
+                              struct kn_sv name, char alias[KN_DNS_TEXT])
 {
     if (len == 0)
         return NAME;
@@ -280,7 +284,8 @@ static enum found in_services(struct work *k, const struct kn_sv *labels, size_t
         return namespace(k, labels[0]);
     if (len > 4)
         return NOTHING;
-    const struct kn_obj *service = kn_cache_get(k->z->service_cache, labels[len - 1], labels[len - 2]);
+    const struct kn_obj *service =
+        kn_cache_get(k->z->service_cache, labels[len - 1], labels[len - 2]);
     enum found found = NOTHING;
     if (!service)
         return NOTHING;
@@ -296,7 +301,8 @@ static enum found in_services(struct work *k, const struct kn_sv *labels, size_t
         found = srv(k, service, name, KN_SV_NULL, KN_SV_NULL);
         found = found == NOTHING ? NAME : found;
     } else if (len == 2) {
-        found = is_headless(service) ? headless(k, service, name, KN_SV_NULL) : cluster_ips(k, service, name);
+        found = is_headless(service) ? headless(k, service, name, KN_SV_NULL)
+                                     : cluster_ips(k, service, name);
     } else if (len == 3 && labels[0].ptr[0] == '_') {
         found = has_protocol(service, kn_sv_from(labels[0], 1)) ? NAME : NOTHING;
     } else if (len == 3) {
@@ -378,9 +384,11 @@ static bool keep_slice(void *arg, const struct kn_obj *slice)
 
 static void reverse_slice(struct reverse *r, const struct kn_obj *slice)
 {
-    const struct kn_obj *service = kn_cache_get(r->k->z->service_cache, slice->ns, kn_slice_service(slice));
+    const struct kn_obj *service =
+        kn_cache_get(r->k->z->service_cache, slice->ns, kn_slice_service(slice));
     const struct kn_json *e;
-    KN_JSON_EACH(e, service && is_headless(service) ? kn_json_get(slice->root, KN_K_endpoints) : NULL) {
+    KN_JSON_EACH (e, service && is_headless(service) ? kn_json_get(slice->root, KN_K_endpoints)
+                                                     : NULL) {
         char label[256], base[KN_DNS_TEXT], target[KN_DNS_TEXT];
         if (!kn_sv_eq(kn_json_str(kn_json_first(kn_json_get(e, KN_K_addresses))), r->ip))
             continue;
@@ -463,7 +471,9 @@ static enum found in_zone(struct work *k, struct kn_sv name, char alias[KN_DNS_T
     if (kn_sv_is(last, "pod"))
         return in_pods(k, labels, len - 1, name);
     if (kn_sv_is(last, "dns"))
-        return len == 1 ? NAME : len == 2 && kn_sv_is(labels[0], "ns") ? own_server(k, name) : NOTHING;
+        return len == 1                                ? NAME
+               : len == 2 && kn_sv_is(labels[0], "ns") ? own_server(k, name)
+                                                       : NOTHING;
     if (len == 1 && kn_sv_is(last, "dns-version")) {
         if (k->type != KN_DNS_TXT)
             return NAME;
@@ -487,7 +497,8 @@ static enum kn_dns_outcome finish(struct work *k, enum found found)
     return KN_DNS_ANSWERED;
 }
 
-enum kn_dns_outcome kn_dns_zone_answer(struct kn_dns_zone *z, struct kn_dns_writer *w, char ret_target[KN_DNS_TEXT])
+enum kn_dns_outcome kn_dns_zone_answer(struct kn_dns_zone *z, struct kn_dns_writer *w,
+                                       char ret_target[KN_DNS_TEXT])
 {
     struct work k = {z, w, w->query->type};
     char name[KN_DNS_TEXT];

@@ -13,7 +13,7 @@ struct kn_dns_zone {
     uint32_t address;                   // of the name server: ns.dns.<domain>
     struct kn_net4 pods, services;      // reverse names in these are ours alone
     struct kn_cache *service_cache, *slice_cache;
-    struct kn_cache *pod_cache;         // NULL: <a-b-c-d>.<ns>.pod is a.b.c.d, without a look at pods
+    struct kn_cache *pod_cache; // NULL: <a-b-c-d>.<ns>.pod is a.b.c.d, without a look at pods
     unsigned service_by_ip, slice_by_service, slice_by_ip, pod_by_ip; // set by kn_dns_zone_init
     unsigned turn;
 };

@@ -13,7 +13,8 @@ bool kn_ip4_parse(struct kn_sv text, uint32_t *ret)
         unsigned n = 0;
         if (part > 0 && (at >= text.len || text.ptr[at++] != '.'))
             return false;
-        for (; at < text.len && digits < 3 && text.ptr[at] >= '0' && text.ptr[at] <= '9'; at++, digits++)
+        for (; at < text.len && digits < 3 && text.ptr[at] >= '0' && text.ptr[at] <= '9';
+             at++, digits++)
             n = n * 10 + (unsigned)(text.ptr[at] - '0');
         if (digits == 0 || n > 255 || (digits > 1 && text.ptr[at - digits] == '0'))
             return false;
@@ -39,9 +40,11 @@ struct kn_status kn_net4_parse(struct kn_sv text, struct kn_net4 *ret)
     bool good = kn_ok(s) && kn_ip4_parse(address, &ip);
     kn_status_done(&s);
     if (!good)
-        return kn_error(KN_INVALID, "\"%.*s\" is no IPv4 network: expected a.b.c.d/bits", KN_SV_ARG(text));
+        return kn_error(KN_INVALID, "\"%.*s\" is no IPv4 network: expected a.b.c.d/bits",
+                        KN_SV_ARG(text));
     if (ip & ~kn_net4_mask((unsigned)bits))
-        return kn_error(KN_INVALID, "the network \"%.*s\" has bits beyond its prefix", KN_SV_ARG(text));
+        return kn_error(KN_INVALID, "the network \"%.*s\" has bits beyond its prefix",
+                        KN_SV_ARG(text));
     *ret = (struct kn_net4){ip, (unsigned)bits};
     return KN_STATUS_OK;
 }

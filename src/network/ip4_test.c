@@ -9,10 +9,18 @@ KTEST(addresses_are_four_plain_numbers)
         uint32_t ip;
         bool good;
     } cases[] = {
-        {"10.96.0.1", 0x0a600001, true}, {"0.0.0.0", 0, true},       {"255.255.255.255", UINT32_MAX, true},
-        {"10.96.0", 0, false},           {"10.96.0.256", 0, false},  {"10.96.0.01", 0, false},
-        {"10.96.0.1 ", 0, false},        {"10.96..1", 0, false},     {"", 0, false},
-        {"10.96.0.1.2", 0, false},       {"0x0a.1.1.1", 0, false},   {"1.2.3.4444", 0, false},
+        {"10.96.0.1", 0x0a600001, true},
+        {"0.0.0.0", 0, true},
+        {"255.255.255.255", UINT32_MAX, true},
+        {"10.96.0", 0, false},
+        {"10.96.0.256", 0, false},
+        {"10.96.0.01", 0, false},
+        {"10.96.0.1 ", 0, false},
+        {"10.96..1", 0, false},
+        {"", 0, false},
+        {"10.96.0.1.2", 0, false},
+        {"0x0a.1.1.1", 0, false},
+        {"1.2.3.4444", 0, false},
     };
     for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++) {
         uint32_t ip = 0;
@@ -38,4 +46,5 @@ KTEST(networks_have_no_bits_beyond_their_prefix)
     ktest_fails(kn_net4_parse(KN_SV("10.244.1.0/33"), &n), INVALID, "is no IPv4 network");
 }
 
-KTEST_MAIN(KTEST_CASE(addresses_are_four_plain_numbers), KTEST_CASE(networks_have_no_bits_beyond_their_prefix))
+KTEST_MAIN(KTEST_CASE(addresses_are_four_plain_numbers),
+           KTEST_CASE(networks_have_no_bits_beyond_their_prefix))

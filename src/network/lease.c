@@ -38,7 +38,8 @@ static struct kn_status write_file(const struct kn_leases *l, const struct kn_le
     for (size_t i = 0; i < lease->ports_len; i++) {
         const struct kn_host_port *p = &lease->ports[i];
         kn_ip4_format(p->host_ip, ip);
-        kn_buf_addf(&b, "port %s %u %u %s\n", protocol_name(p->protocol), p->host_port, p->pod_port, ip);
+        kn_buf_addf(&b, "port %s %u %u %s\n", protocol_name(p->protocol), p->host_port, p->pod_port,
+                    ip);
     }
     snprintf(path, sizeof path, "%s/%s", l->dir, lease->uid);
     struct kn_status s = kn_buf_status(&b, "a lease");
@@ -59,7 +60,9 @@ static bool read_port(struct kn_sv text, struct kn_host_port *ret)
     kn_status_done(&b);
     ret->host_port = (uint16_t)host;
     ret->pod_port = (uint16_t)pod;
-    ret->protocol = kn_sv_is(name, "udp") ? IPPROTO_UDP : kn_sv_is(name, "sctp") ? IPPROTO_SCTP : IPPROTO_TCP;
+    ret->protocol = kn_sv_is(name, "udp")    ? IPPROTO_UDP
+                    : kn_sv_is(name, "sctp") ? IPPROTO_SCTP
+                                             : IPPROTO_TCP;
     return good;
 }
 
@@ -100,8 +103,9 @@ static struct kn_status load_one(struct kn_leases *l, const char *uid)
     snprintf(lease->uid, sizeof lease->uid, "%s", uid);
     struct kn_status s = kn_file_read(path, FILE_MAX, &b);
     // an unfinished temporary file of kn_file_write has a dot, a uid has none
-    if (kn_ok(s) && (strchr(uid, '.') || strlen(uid) >= sizeof lease->uid || !read_lease(kn_buf_sv(&b), lease) ||
-                     kn_map_get(&l->by_ip, ip_key(&lease->ip)))) {
+    if (kn_ok(s) &&
+        (strchr(uid, '.') || strlen(uid) >= sizeof lease->uid ||
+         !read_lease(kn_buf_sv(&b), lease) || kn_map_get(&l->by_ip, ip_key(&lease->ip)))) {
         kn_warn("%s is no lease of an address, or one of an address that is taken: removed", path);
         unlink(path);
         free(lease);
@@ -130,7 +134,9 @@ static struct kn_status load(struct kn_leases *l)
 struct kn_status kn_leases_open(const char *dir, struct kn_net4 net, struct kn_leases **ret)
 {
     if (net.bits > 30)
-        return kn_error(KN_INVALID, "a node's network of pods needs a prefix of at most 30 bits, not %u", net.bits);
+        return kn_error(KN_INVALID,
+                        "a node's network of pods needs a prefix of at most 30 bits, not %u",
+                        net.bits);
     KN_TRY(kn_dir_make(dir, 0755));
     struct kn_leases *l = KN_NEW(struct kn_leases);
     l->dir = kn_sv_dup(kn_sv_c(dir));
@@ -194,7 +200,8 @@ static struct kn_status check_ports(const struct kn_leases *l, const struct kn_l
         for (size_t i = 0; i < want->ports_len; i++)
             for (size_t k = 0; k < other->ports_len; k++)
                 if (same_port(&want->ports[i], &other->ports[k]))
-                    return kn_error(KN_CONFLICT, "host port %u/%s is taken by pod %s", want->ports[i].host_port,
+                    return kn_error(KN_CONFLICT, "host port %u/%s is taken by pod %s",
+                                    want->ports[i].host_port,
                                     protocol_name(want->ports[i].protocol), other->pod);
     }
     return KN_STATUS_OK;
@@ -224,7 +231,8 @@ static struct kn_status take_locked(struct kn_leases *l, struct kn_lease *lease)
         KN_TRY(choose(l, &lease->ip));
     const struct kn_lease *other = kn_map_get(&l->by_ip, ip_key(&lease->ip));
     if (other && other != old)
-        return kn_error(KN_CONFLICT, "the address of pod %s is taken by pod %s", lease->pod, other->pod);
+        return kn_error(KN_CONFLICT, "the address of pod %s is taken by pod %s", lease->pod,
+                        other->pod);
     if (old && memcmp(old, lease, sizeof *old) == 0)
         return KN_STATUS_OK;
     KN_TRY(write_file(l, lease));
@@ -257,7 +265,8 @@ struct kn_status kn_leases_drop(struct kn_leases *l, struct kn_sv uid)
             char path[PATH_MAX];
             snprintf(path, sizeof path, "%s/%s", l->dir, lease->uid);
             if (unlink(path) < 0 && errno != ENOENT) {
-                s = kn_error_errno(errno, "give back the address of pod %s: remove %s", lease->pod, path);
+                s = kn_error_errno(errno, "give back the address of pod %s: remove %s", lease->pod,
+                                   path);
             } else {
                 kn_map_take(&l->by_uid, kn_sv_c(lease->uid));
                 kn_map_take(&l->by_ip, ip_key(&lease->ip));
@@ -268,7 +277,8 @@ struct kn_status kn_leases_drop(struct kn_leases *l, struct kn_sv uid)
     return s;
 }
 
-void kn_leases_each(struct kn_leases *l, bool (*visit)(void *arg, const struct kn_lease *lease), void *arg)
+void kn_leases_each(struct kn_leases *l, bool (*visit)(void *arg, const struct kn_lease *lease),
+                    void *arg)
 {
     KN_LOCKED(&l->lock) {
         const struct kn_lease *lease;

@@ -38,7 +38,8 @@ bool kn_leases_get(struct kn_leases *l, struct kn_sv uid, struct kn_lease *ret);
 struct kn_status kn_leases_take(struct kn_leases *l, struct kn_lease *lease);
 struct kn_status kn_leases_drop(struct kn_leases *l, struct kn_sv uid); // fine if there is none
 // In no order, under the lock: visit must not call back. False from visit ends it.
-void kn_leases_each(struct kn_leases *l, bool (*visit)(void *arg, const struct kn_lease *lease), void *arg);
+void kn_leases_each(struct kn_leases *l, bool (*visit)(void *arg, const struct kn_lease *lease),
+                    void *arg);
 size_t kn_leases_len(struct kn_leases *l);
 // Free addresses are those of the network that no lease has.
 size_t kn_leases_room(struct kn_leases *l);

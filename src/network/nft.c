@@ -166,9 +166,11 @@ struct word {
 };
 
 // An expression of a rule. Names of sets have the same attribute in all of them.
-static void put_expr(struct kn_nl_msg *m, const char *name, const char *set, const struct word *words, size_t len)
+static void put_expr(struct kn_nl_msg *m, const char *name, const char *set,
+                     const struct word *words, size_t len)
 {
-    _Static_assert((int)NFTA_LOOKUP_SET == (int)NFTA_DYNSET_SET_NAME, "one attribute for the set's name");
+    _Static_assert((int)NFTA_LOOKUP_SET == (int)NFTA_DYNSET_SET_NAME,
+                   "one attribute for the set's name");
     size_t elem = kn_nl_nest(m, NFTA_LIST_ELEM);
     kn_nl_put_str(m, NFTA_EXPR_NAME, kn_sv_c(name));
     size_t data = kn_nl_nest(m, NFTA_EXPR_DATA);
@@ -194,8 +196,8 @@ static void put_mark(struct kn_nl_msg *m, uint32_t to)
 
 static void put_random(struct kn_nl_msg *m, uint32_t to, uint32_t modulus)
 {
-    PUT_EXPR(m, "numgen", NULL, {NFTA_NG_DREG, to}, {NFTA_NG_MODULUS, modulus}, {NFTA_NG_TYPE, NFT_NG_RANDOM},
-             {NFTA_NG_OFFSET, 0});
+    PUT_EXPR(m, "numgen", NULL, {NFTA_NG_DREG, to}, {NFTA_NG_MODULUS, modulus},
+             {NFTA_NG_TYPE, NFT_NG_RANDOM}, {NFTA_NG_OFFSET, 0});
 }
 
 static void put_map(struct kn_nl_msg *m, const char *set)
@@ -211,15 +213,16 @@ static void put_ct_mark(struct kn_nl_msg *m, bool write, uint32_t reg)
 static void put_dnat(struct kn_nl_msg *m)
 {
     PUT_EXPR(m, "nat", NULL, {NFTA_NAT_TYPE, NFT_NAT_DNAT}, {NFTA_NAT_FAMILY, NFPROTO_IPV4},
-             {NFTA_NAT_REG_ADDR_MIN, FIRST}, {NFTA_NAT_REG_ADDR_MAX, FIRST}, {NFTA_NAT_REG_PROTO_MIN, SECOND},
-             {NFTA_NAT_REG_PROTO_MAX, SECOND});
+             {NFTA_NAT_REG_ADDR_MIN, FIRST}, {NFTA_NAT_REG_ADDR_MAX, FIRST},
+             {NFTA_NAT_REG_PROTO_MIN, SECOND}, {NFTA_NAT_REG_PROTO_MAX, SECOND});
 }
 
 // The key of @sticky: the caller's address, the service's id.
 static void put_caller(struct kn_nl_msg *m)
 {
-    PUT_EXPR(m, "payload", NULL, {NFTA_PAYLOAD_DREG, FIRST}, {NFTA_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER},
-             {NFTA_PAYLOAD_OFFSET, 12}, {NFTA_PAYLOAD_LEN, 4});
+    PUT_EXPR(m, "payload", NULL, {NFTA_PAYLOAD_DREG, FIRST},
+             {NFTA_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER}, {NFTA_PAYLOAD_OFFSET, 12},
+             {NFTA_PAYLOAD_LEN, 4});
     put_mark(m, SECOND);
 }
 
@@ -304,8 +307,8 @@ static void put_way_chain(struct kn_nl_msg *m, struct kn_nft_way way)
 
 // -- transactions ----------------------------------------------------------------------------
 
-struct kn_status kn_nft_commit(struct kn_nl *nl, const struct kn_nft_ways *ways, struct kn_nft_elems *remove,
-                               struct kn_nft_elems *add)
+struct kn_status kn_nft_commit(struct kn_nl *nl, const struct kn_nft_ways *ways,
+                               struct kn_nft_elems *remove, struct kn_nft_elems *add)
 {
     struct kn_status s = KN_STATUS_OK;
     struct kn_nl_msg m = KN_NL_MSG(SEND_BUFFER / 2);
@@ -421,7 +424,8 @@ static struct kn_status see_chain(void *arg, uint16_t type, struct kn_sv payload
     return KN_STATUS_OK;
 }
 
-struct kn_status kn_nft_chains(struct kn_nl *nl, void (*each)(void *arg, struct kn_sv name), void *arg)
+struct kn_status kn_nft_chains(struct kn_nl *nl, void (*each)(void *arg, struct kn_sv name),
+                               void *arg)
 {
     struct kn_nl_msg m = KN_NL_MSG(4096);
     struct chain_visit v = {each, arg, false};
@@ -438,7 +442,8 @@ struct kn_status kn_nft_chains(struct kn_nl *nl, void (*each)(void *arg, struct 
 struct kn_status kn_nft_run(struct kn_sv text)
 {
     const char *const argv[] = {"nft", "-f", "-", NULL};
-    return kn_wrap(kn_process_run(argv, text, NULL, kn_mono() + NFT_PATIENCE), "write rules with nft");
+    return kn_wrap(kn_process_run(argv, text, NULL, kn_mono() + NFT_PATIENCE),
+                   "write rules with nft");
 }
 
 struct kn_status kn_nft_remove_table(struct kn_nl *nl)

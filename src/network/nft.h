@@ -1,7 +1,6 @@
 // nftables: the table of this part, its maps and sets, and their elements, changed one by one as
-// transactions of nfnetlink (8 microseconds each) and read back as dumps. The frame of chains is text
-// for the program nft, which is started for it alone.
-// One thread at a time.
+// transactions of nfnetlink (8 microseconds each) and read back as dumps. The frame of chains is
+// text for the program nft, which is started for it alone. One thread at a time.
 #pragma once
 #include "base/buf.h"
 #include "base/vec.h"
@@ -68,12 +67,13 @@ struct kn_nft_ways {
 // several if there are more than about 8,000 changes).
 // An element that changes its data is in both lists. The lists are sorted by this. KN_NOT_FOUND
 // and KN_ALREADY_EXISTS mean that the kernel's tables are not as they were thought to be.
-struct kn_status kn_nft_commit(struct kn_nl *nl, const struct kn_nft_ways *ways, struct kn_nft_elems *remove,
-                               struct kn_nft_elems *add);
+struct kn_status kn_nft_commit(struct kn_nl *nl, const struct kn_nft_ways *ways,
+                               struct kn_nft_elems *remove, struct kn_nft_elems *add);
 // Appends all elements of one set.
 struct kn_status kn_nft_dump(struct kn_nl *nl, enum kn_nft_set set, struct kn_nft_elems *ret);
 // Calls each with the names of the table's chains. KN_NOT_FOUND if there is no such table.
-struct kn_status kn_nft_chains(struct kn_nl *nl, void (*each)(void *arg, struct kn_sv name), void *arg);
+struct kn_status kn_nft_chains(struct kn_nl *nl, void (*each)(void *arg, struct kn_sv name),
+                               void *arg);
 // Gives `text` to nft, as one transaction.
 struct kn_status kn_nft_run(struct kn_sv text);
 struct kn_status kn_nft_remove_table(struct kn_nl *nl); // fine if there is none

@@ -86,7 +86,7 @@ static void close_job(struct job *j)
 static struct kn_status make_veth(struct job *j)
 {
     struct kn_nl_msg m = KN_NL_MSG(MESSAGE_MAX);
-    struct ifinfomsg i = {0};    // brought up after the pod's end, which can then be waited for alone
+    struct ifinfomsg i = {0}; // brought up after the pod's end, which can then be waited for alone
     struct ifinfomsg peer = {0}; // the kernel refuses IFF_UP here
     kn_nl_begin(&m, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &i, sizeof i);
     kn_nl_put_str(&m, IFLA_IFNAME, kn_sv_c(j->link));
@@ -163,7 +163,8 @@ static struct kn_status furnish_host(struct job *j, const struct kn_link *host)
     char name[128];
     kn_rtnl_link_up(&m, host->index);
     kn_rtnl_neighbour(&m, host->index, j->lease.ip, j->mac);
-    kn_rtnl_route(&m, true, &(struct kn_route){.to = j->lease.ip, .bits = 32, .index = host->index});
+    kn_rtnl_route(&m, true,
+                  &(struct kn_route){.to = j->lease.ip, .bits = 32, .index = host->index});
     struct kn_status s = kn_nl_send(&j->here, &m, "route the pod's address");
     kn_nl_msg_done(&m);
     for (size_t i = 0; kn_ok(s) && i < KN_ARRAY_LEN(settings); i++) {
@@ -183,20 +184,23 @@ static struct kn_status add_port(struct kn_lease *lease, const struct kn_json *p
     struct kn_sv ip = kn_json_str(kn_json_get(port, KN_K_hostIP));
     if (host <= 0)
         return KN_STATUS_OK;
-    struct kn_host_port p = {.host_port = (uint16_t)host, .pod_port = (uint16_t)pod, .protocol = IPPROTO_TCP};
+    struct kn_host_port p = {
+        .host_port = (uint16_t)host, .pod_port = (uint16_t)pod, .protocol = IPPROTO_TCP};
     if (kn_sv_is(protocol, "UDP"))
         p.protocol = IPPROTO_UDP;
     else if (kn_sv_is(protocol, "SCTP"))
         p.protocol = IPPROTO_SCTP;
     if (host > 65535 || pod < 1 || pod > 65535 || (ip.len && !kn_ip4_parse(ip, &p.host_ip)))
-        return kn_error(KN_INVALID, "host port %lld on \"%.*s\" cannot be opened", (long long)host, KN_SV_ARG(ip));
+        return kn_error(KN_INVALID, "host port %lld on \"%.*s\" cannot be opened", (long long)host,
+                        KN_SV_ARG(ip));
     if (lease->ports_len == KN_HOST_PORTS_MAX)
         return kn_error(KN_TOO_LARGE, "more than %d host ports", KN_HOST_PORTS_MAX);
     lease->ports[lease->ports_len++] = p;
     return KN_STATUS_OK;
 }
 
-static struct kn_status describe(const struct kn_pod_nets *n, const struct kn_pod_net *pod, struct kn_lease *lease)
+static struct kn_status describe(const struct kn_pod_nets *n, const struct kn_pod_net *pod,
+                                 struct kn_lease *lease)
 {
     static const enum kn_atom lists[] = {KN_K_initContainers, KN_K_containers};
     const struct kn_json *container, *port;
@@ -250,7 +254,8 @@ static struct kn_status drop_gone(struct kn_pod_nets *n, struct kn_nl *nl)
 
 // -- the contract ----------------------------------------------------------------------------
 
-static struct kn_status open_with(struct kn_pod_nets *n, const struct kn_pod_nets_config *config, struct kn_nl *nl)
+static struct kn_status open_with(struct kn_pod_nets *n, const struct kn_pod_nets_config *config,
+                                  struct kn_nl *nl)
 {
     char path[PATH_MAX];
     struct kn_link link;
@@ -294,7 +299,8 @@ void kn_pod_nets_close(struct kn_pod_nets *n)
 }
 
 // keep: an address that the pod's eth0 has already is its own.
-static struct kn_status ensure(struct kn_pod_nets *n, const struct kn_pod_net *pod, bool keep, struct job *j)
+static struct kn_status ensure(struct kn_pod_nets *n, const struct kn_pod_net *pod, bool keep,
+                               struct job *j)
 {
     struct kn_link host, eth0;
     unsigned bits;
@@ -316,8 +322,8 @@ static struct kn_status ensure(struct kn_pod_nets *n, const struct kn_pod_net *p
     return n->sink.set ? n->sink.set(n->sink.arg, &j->lease) : KN_STATUS_OK;
 }
 
-static struct kn_status set_up(struct kn_pod_nets *n, const struct kn_pod_net *pod, bool keep, struct kn_arena *a,
-                               struct kn_sv *ret_ip)
+static struct kn_status set_up(struct kn_pod_nets *n, const struct kn_pod_net *pod, bool keep,
+                               struct kn_arena *a, struct kn_sv *ret_ip)
 {
     char ip[KN_IP4_TEXT];
     struct job *j = KN_NEW(struct job);
@@ -332,14 +338,14 @@ static struct kn_status set_up(struct kn_pod_nets *n, const struct kn_pod_net *p
     return ret_ip->ptr ? KN_STATUS_OK : kn_arena_error(a, "a pod's address");
 }
 
-struct kn_status kn_pod_nets_setup(struct kn_pod_nets *n, const struct kn_pod_net *pod, struct kn_arena *a,
-                                   struct kn_sv *ret_ip)
+struct kn_status kn_pod_nets_setup(struct kn_pod_nets *n, const struct kn_pod_net *pod,
+                                   struct kn_arena *a, struct kn_sv *ret_ip)
 {
     return set_up(n, pod, false, a, ret_ip);
 }
 
-struct kn_status kn_pod_nets_restore(struct kn_pod_nets *n, const struct kn_pod_net *pod, struct kn_arena *a,
-                                     struct kn_sv *ret_ip)
+struct kn_status kn_pod_nets_restore(struct kn_pod_nets *n, const struct kn_pod_net *pod,
+                                     struct kn_arena *a, struct kn_sv *ret_ip)
 {
     return set_up(n, pod, true, a, ret_ip);
 }

@@ -40,17 +40,18 @@ struct kn_pod_net {
 
 // Reads the leases, switches forwarding on (net.ipv4.ip_forward; the former value is kept for the
 // reset), and drops leases whose interface is gone: their pods ended while nobody looked.
-struct kn_status kn_pod_nets_open(const struct kn_pod_nets_config *config, struct kn_pod_nets **ret);
+struct kn_status kn_pod_nets_open(const struct kn_pod_nets_config *config,
+                                  struct kn_pod_nets **ret);
 void kn_pod_nets_close(struct kn_pod_nets *n); // the pods stay as they are
 
 // ret_ip: the address as text, in the arena. KN_CONFLICT: a host port is taken; KN_NO_SPACE: no
 // address is free; KN_NOT_FOUND: there is no such namespace.
-struct kn_status kn_pod_nets_setup(struct kn_pod_nets *n, const struct kn_pod_net *pod, struct kn_arena *a,
-                                   struct kn_sv *ret_ip);
+struct kn_status kn_pod_nets_setup(struct kn_pod_nets *n, const struct kn_pod_net *pod,
+                                   struct kn_arena *a, struct kn_sv *ret_ip);
 // The pod ran before this process did: the address that its eth0 has is taken as its own, even if
 // the lease was lost; anything that is missing is made.
-struct kn_status kn_pod_nets_restore(struct kn_pod_nets *n, const struct kn_pod_net *pod, struct kn_arena *a,
-                                     struct kn_sv *ret_ip);
+struct kn_status kn_pod_nets_restore(struct kn_pod_nets *n, const struct kn_pod_net *pod,
+                                     struct kn_arena *a, struct kn_sv *ret_ip);
 // Tells the sink, takes its route away and gives the address back. The interface goes with
 // the namespace, which the caller drops: the kernel does that in the background.
 struct kn_status kn_pod_nets_teardown(struct kn_pod_nets *n, const struct kn_pod_net *pod);

@@ -111,14 +111,16 @@ static struct kn_pod_nets *open_nets(struct kn_pod_sink sink)
 {
     struct kn_pod_nets *n;
     snprintf(run_dir, sizeof run_dir, "%s/run", kn_lab_dir());
-    ktest_ok(kn_pod_nets_open(&(struct kn_pod_nets_config){.run_dir = run_dir, .net = {0x0af40000, 24}, .sink = sink},
-                              &n));
+    ktest_ok(kn_pod_nets_open(
+        &(struct kn_pod_nets_config){.run_dir = run_dir, .net = {0x0af40000, 24}, .sink = sink},
+        &n));
     return n;
 }
 
 static struct kn_pod_net pod_of(const struct kn_lab_ns *ns, const char *uid)
 {
-    return (struct kn_pod_net){.netns = ns->path, .ns = KN_SV("default"), .name = KN_SV("pod"), .uid = kn_sv_c(uid)};
+    return (struct kn_pod_net){
+        .netns = ns->path, .ns = KN_SV("default"), .name = KN_SV("pod"), .uid = kn_sv_c(uid)};
 }
 
 static int links_of_pods(void)
@@ -148,7 +150,8 @@ KTEST(pods_reach_one_another_and_the_machine_and_a_reset_leaves_nothing)
     struct kn_arena *arena = kn_arena_new(0, 4096);
     struct kn_sv ip_a, ip_b;
     char out[128];
-    ktest_ok(kn_sysctl_set(NULL, "net/ipv4/ip_forward", "0")); // a namespace begins as the machine is
+    ktest_ok(
+        kn_sysctl_set(NULL, "net/ipv4/ip_forward", "0")); // a namespace begins as the machine is
     kn_lab_ns_make(&a, "a");
     kn_lab_ns_make(&b, "b");
     struct kn_pod_nets *n = open_nets((struct kn_pod_sink){0});
@@ -236,7 +239,8 @@ KTEST(a_new_namespace_of_the_same_pod_takes_the_interface_over)
     kn_lab_ns_make(&a, "a");
     kn_lab_ns_make(&b, "b");
     struct kn_pod_nets *n = open_nets((struct kn_pod_sink){0});
-    struct kn_pod_net first = pod_of(&a, "uid-a"), second = pod_of(&b, "uid-a"), other = pod_of(&a, "uid-c");
+    struct kn_pod_net first = pod_of(&a, "uid-a"), second = pod_of(&b, "uid-a"),
+                      other = pod_of(&a, "uid-c");
     ktest_ok(kn_pod_nets_setup(n, &first, arena, &ip));
     ktest_ok(kn_pod_nets_setup(n, &second, arena, &ip));
     ktest_eq_sv(ip, "10.244.0.1");
@@ -278,13 +282,17 @@ KTEST(host_ports_are_handed_to_the_sink_and_refused_without_one)
     struct kn_json *spec;
     struct kn_sv ip;
     struct kn_buf seen = KN_BUF(1024);
-    ktest_ok(kn_json_parse(arena, KN_SV("{\"containers\":[{\"ports\":[{\"containerPort\":80,\"hostPort\":8080},"
-                                        "{\"containerPort\":81}]}]}"), NULL, &spec));
+    ktest_ok(
+        kn_json_parse(arena,
+                      KN_SV("{\"containers\":[{\"ports\":[{\"containerPort\":80,\"hostPort\":8080},"
+                            "{\"containerPort\":81}]}]}"),
+                      NULL, &spec));
     kn_lab_ns_make(&a, "a");
     struct kn_pod_nets *n = open_nets((struct kn_pod_sink){0});
     struct kn_pod_net pod = pod_of(&a, "uid-a");
     pod.spec = spec;
-    ktest_fails(kn_pod_nets_setup(n, &pod, arena, &ip), NOT_SUPPORTED, "pod default/pod: this network opens no host");
+    ktest_fails(kn_pod_nets_setup(n, &pod, arena, &ip), NOT_SUPPORTED,
+                "pod default/pod: this network opens no host");
     kn_pod_nets_close(n);
     n = open_nets((struct kn_pod_sink){&seen, note_ports, note_drop, note_keep});
     ktest_ok(kn_pod_nets_setup(n, &pod, arena, &ip));

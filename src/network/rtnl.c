@@ -33,9 +33,11 @@ static struct kn_status see_link(void *arg, uint16_t type, struct kn_sv payload)
         memcpy(l.mac, mac.ptr, sizeof l.mac);
     l.mtu = kn_nl_attr_u32(kn_nl_attr_get(attrs, IFLA_MTU));
     l.peer = (int)kn_nl_attr_u32(kn_nl_attr_get(attrs, IFLA_LINK));
-    snprintf(l.name, sizeof l.name, "%.*s", KN_SV_ARG(kn_nl_attr_str(kn_nl_attr_get(attrs, IFLA_IFNAME))));
+    snprintf(l.name, sizeof l.name, "%.*s",
+             KN_SV_ARG(kn_nl_attr_str(kn_nl_attr_get(attrs, IFLA_IFNAME))));
     struct kn_sv state = kn_nl_attr_get(attrs, IFLA_OPERSTATE);
-    l.ready = state.len == 1 && (state.ptr[0] == IF_OPER_UP || (state.ptr[0] == IF_OPER_UNKNOWN && (i.ifi_flags & IFF_UP)));
+    l.ready = state.len == 1 && (state.ptr[0] == IF_OPER_UP ||
+                                 (state.ptr[0] == IF_OPER_UNKNOWN && (i.ifi_flags & IFF_UP)));
     struct kn_sv info = kn_nl_attr_get(attrs, IFLA_LINKINFO);
     l.is_veth = kn_sv_is(kn_nl_attr_str(kn_nl_attr_get(info, IFLA_INFO_KIND)), "veth");
     return v->each(v->arg, &l);
@@ -91,7 +93,8 @@ static void ignore(void *arg, uint16_t type, struct kn_sv payload)
     (void)arg, (void)type, (void)payload;
 }
 
-static struct kn_status wait_on(struct kn_nl *ask, struct kn_nl *news, const char *name, int64_t deadline)
+static struct kn_status wait_on(struct kn_nl *ask, struct kn_nl *news, const char *name,
+                                int64_t deadline)
 {
     struct kn_link link;
     // subscribed first, so that nothing happens between a look and a wait unseen
@@ -229,11 +232,13 @@ void kn_rtnl_link_up(struct kn_nl_msg *m, int index)
     kn_nl_end(m);
 }
 
-void kn_rtnl_addr(struct kn_nl_msg *m, bool add, int index, uint32_t ip, unsigned bits, uint8_t scope)
+void kn_rtnl_addr(struct kn_nl_msg *m, bool add, int index, uint32_t ip, unsigned bits,
+                  uint8_t scope)
 {
     struct ifaddrmsg a = {.ifa_family = AF_INET, .ifa_prefixlen = (uint8_t)bits, .ifa_scope = scope,
                           .ifa_index = (uint32_t)index};
-    kn_nl_begin(m, add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_REPLACE : 0, &a, sizeof a);
+    kn_nl_begin(m, add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_REPLACE : 0, &a,
+                sizeof a);
     kn_nl_put_be32(m, IFA_LOCAL, ip);
     kn_nl_put_be32(m, IFA_ADDRESS, ip);
     kn_nl_end(m);
@@ -250,10 +255,14 @@ void kn_rtnl_neighbour(struct kn_nl_msg *m, int index, uint32_t ip, const uint8_
 
 void kn_rtnl_route(struct kn_nl_msg *m, bool add, const struct kn_route *r)
 {
-    struct rtmsg h = {.rtm_family = AF_INET, .rtm_dst_len = (uint8_t)r->bits, .rtm_table = RT_TABLE_MAIN,
-                      .rtm_protocol = KN_ROUTE_PROTOCOL, .rtm_type = RTN_UNICAST,
+    struct rtmsg h = {.rtm_family = AF_INET,
+                      .rtm_dst_len = (uint8_t)r->bits,
+                      .rtm_table = RT_TABLE_MAIN,
+                      .rtm_protocol = KN_ROUTE_PROTOCOL,
+                      .rtm_type = RTN_UNICAST,
                       .rtm_scope = r->gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK};
-    kn_nl_begin(m, add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_REPLACE : 0, &h, sizeof h);
+    kn_nl_begin(m, add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_REPLACE : 0, &h,
+                sizeof h);
     if (r->bits)
         kn_nl_put_be32(m, RTA_DST, r->to);
     if (r->gateway)

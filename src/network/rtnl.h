@@ -38,7 +38,8 @@ struct kn_status kn_addr_of(struct kn_nl *nl, int index, uint32_t *ret_ip, unsig
 
 // Each of these appends one message (the caller sends them, many in a row).
 void kn_rtnl_link_up(struct kn_nl_msg *m, int index);
-void kn_rtnl_addr(struct kn_nl_msg *m, bool add, int index, uint32_t ip, unsigned bits, uint8_t scope);
+void kn_rtnl_addr(struct kn_nl_msg *m, bool add, int index, uint32_t ip, unsigned bits,
+                  uint8_t scope);
 void kn_rtnl_neighbour(struct kn_nl_msg *m, int index, uint32_t ip, const uint8_t mac[6]);
 struct kn_route {
     uint32_t to;

@@ -61,14 +61,16 @@ static void add_dirty(struct kn_services *s, struct kn_sv ns, struct kn_sv name)
     free(key);
 }
 
-static void on_service(void *arg, enum kn_event_type type, const struct kn_obj *obj, const struct kn_obj *old)
+static void on_service(void *arg, enum kn_event_type type, const struct kn_obj *obj,
+                       const struct kn_obj *old)
 {
     (void)old;
     if (type != KN_EVENT_BOOKMARK)
         add_dirty(arg, obj->ns, obj->name);
 }
 
-static void on_slice(void *arg, enum kn_event_type type, const struct kn_obj *obj, const struct kn_obj *old)
+static void on_slice(void *arg, enum kn_event_type type, const struct kn_obj *obj,
+                     const struct kn_obj *old)
 {
     if (type == KN_EVENT_BOOKMARK)
         return;
@@ -195,7 +197,8 @@ static struct kn_status commit(struct kn_services *s)
         s->stats.changes += changes;
     }
     if (kn_ok(st))
-        kn_log_status(KN_LOG_WARN, kn_conntrack_forget(&s->gone, &s->fresh), "UDP connections to former endpoints");
+        kn_log_status(KN_LOG_WARN, kn_conntrack_forget(&s->gone, &s->fresh),
+                      "UDP connections to former endpoints");
     else {
         s->stats.failures++;
         s->in_row++;
@@ -214,7 +217,8 @@ static bool has_place(const struct kn_udp_places *list, struct kn_udp_place p)
 }
 
 // Appends what is in a and not in b.
-static void difference(const struct kn_udp_places *a, const struct kn_udp_places *b, struct kn_udp_places *out)
+static void difference(const struct kn_udp_places *a, const struct kn_udp_places *b,
+                       struct kn_udp_places *out)
 {
     for (size_t i = 0; i < a->len; i++)
         if (!has_place(b, a->ptr[i]))
@@ -266,13 +270,19 @@ static void update(struct kn_services *s, const char *key)
     struct kn_slices slices = {0};
     snprintf(name, sizeof name, "s/%s", key);
     const struct kn_obj *service = kn_cache_get(s->config.service_cache, ns, rest);
-    struct kn_books_owner *o = service ? kn_books_owner(s->books, name) : kn_books_find(s->books, name);
+    struct kn_books_owner *o =
+        service ? kn_books_owner(s->books, name) : kn_books_find(s->books, name);
     bool left_out = kn_map_get(&s->refused, kn_sv_c(key)) != NULL;
     if (service && !left_out) {
         kn_slices_of(s->config.slice_cache, s->by_service, ns, rest, &slices);
         struct number_ctx ctx = {s->books, o};
-        struct kn_service_input in = {.service = service, .slices = slices.ptr, .slices_len = slices.len,
-                                      .node = kn_sv_c(s->node), .answered = s->config.dns, .number = number, .ctx = &ctx};
+        struct kn_service_input in = {.service = service,
+                                      .slices = slices.ptr,
+                                      .slices_len = slices.len,
+                                      .node = kn_sv_c(s->node),
+                                      .answered = s->config.dns,
+                                      .number = number,
+                                      .ctx = &ctx};
         kn_service_elems(&in, &elems);
     }
     if (o)
@@ -310,8 +320,11 @@ static void retry_denied(struct kn_services *s)
 static struct kn_status route_services(struct kn_services *s, struct kn_nl *nl, uint32_t source)
 {
     struct kn_nl_msg m = KN_NL_MSG(4096);
-    kn_rtnl_route(&m, true, &(struct kn_route){.to = s->config.services.base, .bits = s->config.services.bits,
-                                              .source = source, .index = 1});
+    kn_rtnl_route(&m, true,
+                  &(struct kn_route){.to = s->config.services.base,
+                                     .bits = s->config.services.bits,
+                                     .source = source,
+                                     .index = 1});
     struct kn_status st = kn_nl_send(nl, &m, "route the addresses of services");
     kn_nl_msg_done(&m);
     return st;
@@ -387,8 +400,8 @@ static void free_keys(struct kn_map *keys)
     kn_map_done(keys);
 }
 
-// The kernel refused a change although it had been read afresh: then each service is a transaction of
-// its own, and one that is refused is left out: nobody's service may keep others from working.
+// The kernel refused a change although it had been read afresh: then each service is a transaction
+// of its own, and one that is refused is left out: nobody's service may keep others from working.
 static struct kn_status update_one(struct kn_services *s, const char *key)
 {
     update(s, key);
@@ -447,7 +460,8 @@ static void check_machine(struct kn_services *s)
     kn_log_status(KN_LOG_WARN, prepare_machine(s), "prepare the machine for services");
     struct kn_status st = list_chains(s);
     if (kn_ok(st) && !has_frame(s)) {
-        kn_warn("the table " KN_NFT_TABLE " of nftables has been removed by somebody: writing it again");
+        kn_warn("the table " KN_NFT_TABLE
+                " of nftables has been removed by somebody: writing it again");
         s->broken = true;
     }
     kn_log_status(KN_LOG_WARN, st, "look for the table of services");
@@ -462,7 +476,8 @@ static void *run(void *arg)
         bool stopping = false;
         KN_LOCKED(&s->queue) {
             int64_t until = again ? kn_mono() + TRY_AGAIN : check_at;
-            while (!s->stopping && (again || s->dirty.len == 0) && kn_cond_wait(&s->more, &s->queue, until))
+            while (!s->stopping && (again || s->dirty.len == 0) &&
+                   kn_cond_wait(&s->more, &s->queue, until))
                 ;
             stopping = s->stopping;
         }
@@ -498,7 +513,8 @@ static void want_pod(struct kn_services *s, const struct kn_lease *lease, bool p
     char name[80];
     struct kn_nft_elems elems = {0};
     snprintf(name, sizeof name, "p/%s", lease->uid);
-    struct kn_books_owner *o = present ? kn_books_owner(s->books, name) : kn_books_find(s->books, name);
+    struct kn_books_owner *o =
+        present ? kn_books_owner(s->books, name) : kn_books_find(s->books, name);
     if (present)
         kn_pod_elems(lease, &elems);
     if (o)
@@ -593,7 +609,8 @@ static void end(struct kn_services *s)
     free(s);
 }
 
-struct kn_status kn_services_start(const struct kn_services_config *config, struct kn_services **ret)
+struct kn_status kn_services_start(const struct kn_services_config *config,
+                                   struct kn_services **ret)
 {
     struct kn_services *s = KN_NEW(struct kn_services);
     s->config = *config;
@@ -642,7 +659,8 @@ struct kn_status kn_services_wait(struct kn_services *s, int64_t deadline)
         while (s->answered < want_answer && good)
             good = kn_cond_wait(&s->done, &s->queue, deadline);
     }
-    return good ? KN_STATUS_OK : kn_error(KN_TIMEOUT, "services: not everything is in the kernel yet");
+    return good ? KN_STATUS_OK
+                : kn_error(KN_TIMEOUT, "services: not everything is in the kernel yet");
 }
 
 void kn_services_get_stats(struct kn_services *s, struct kn_services_stats *ret)

@@ -16,7 +16,7 @@ struct kn_services;
 struct kn_services_config {
     const char *run_dir;          // <run_dir>/network/sysctl remembers changed settings
     struct kn_sv node;            // name of this node: whose endpoints are local
-    uint32_t node_ip;             // source of the node's own calls to services, if the machine has it; or 0
+    uint32_t node_ip; // source of the node's own calls to services, if the machine has it; or 0
     uint32_t dns;                 // where this node answers for names (network/dns.h); 0: nowhere
     struct kn_net4 pods;          // of the whole cluster
     struct kn_net4 services;      // of the services' addresses
@@ -25,7 +25,8 @@ struct kn_services_config {
 
 // KN_NOT_FOUND if nft is not installed. When it returns, the table is there; the services of the
 // caches follow (kn_services_wait).
-struct kn_status kn_services_start(const struct kn_services_config *config, struct kn_services **ret);
+struct kn_status kn_services_start(const struct kn_services_config *config,
+                                   struct kn_services **ret);
 void kn_services_stop(struct kn_services *s); // the rules stay
 // Until everything that the caches held at the call is in the kernel. KN_TIMEOUT. Any thread.
 struct kn_status kn_services_wait(struct kn_services *s, int64_t deadline);

@@ -224,7 +224,8 @@ void kn_books_end(struct kn_books *b, struct kn_books_owner *o)
     free_owner(o);
 }
 
-void kn_books_sweep(struct kn_books *b, enum kn_nft_set first, enum kn_nft_set last, struct kn_nft_elems *remove)
+void kn_books_sweep(struct kn_books *b, enum kn_nft_set first, enum kn_nft_set last,
+                    struct kn_nft_elems *remove)
 {
     KN_VEC(struct entry *) gone = {0};
     struct entry *e;

@@ -41,7 +41,8 @@ void kn_books_want(struct kn_books *b, struct kn_books_owner *o, struct kn_nft_e
 void kn_books_end(struct kn_books *b, struct kn_books_owner *o);
 // What was found and nobody has asked for, of the sets from `first` to `last`: appended to remove
 // and forgotten.
-void kn_books_sweep(struct kn_books *b, enum kn_nft_set first, enum kn_nft_set last, struct kn_nft_elems *remove);
+void kn_books_sweep(struct kn_books *b, enum kn_nft_set first, enum kn_nft_set last,
+                    struct kn_nft_elems *remove);
 // Walks over the owners: NULL at the end. Do not change them meanwhile.
 struct kn_books_owner *kn_books_next(struct kn_books *b, size_t *it);
 // Whether a key was freed since the last call: owners that were denied may try again.

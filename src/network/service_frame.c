@@ -14,7 +14,8 @@ static const char maps[] =
     "  map ep { typeof meta mark . numgen random mod 2 : ip daddr . th dport; }\n"
     "  map ep_sticky { type mark . mark : ipv4_addr . inet_service; }\n"
     "  map pick { typeof meta mark . numgen random mod 2 : meta mark; }\n"
-    "  map sticky { type ipv4_addr . mark : mark; flags dynamic,timeout; timeout 3h; size 65535; }\n"
+    "  map sticky { type ipv4_addr . mark : mark; flags dynamic,timeout; timeout 3h; "
+    "size 65535; }\n"
     "  map hostport { type inet_proto . inet_service : ipv4_addr . inet_service; }\n"
     "  map hostport_ip { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }\n"
     "  set refused { type ipv4_addr . inet_proto . inet_service; }\n"
@@ -40,7 +41,8 @@ static const char chains[] =
     "    meta mark set ip daddr . meta l4proto . th dport map @vip goto choose\n"
     "    fib daddr type != local return\n"
     "    meta mark set meta l4proto . th dport map @port goto choose\n"
-    "    meta l4proto { tcp, udp, sctp } dnat ip to ip daddr . meta l4proto . th dport map @hostport_ip\n"
+    "    meta l4proto { tcp, udp, sctp } dnat ip to ip daddr . meta l4proto . th dport "
+    "map @hostport_ip\n"
     "    meta l4proto { tcp, udp, sctp } dnat ip to meta l4proto . th dport map @hostport\n"
     "  }\n"
     "  chain lookup_ext {\n"
@@ -60,7 +62,8 @@ static const char chains[] =
     "  chain guard {\n"
     "    type filter hook prerouting priority -110; policy accept;\n"
     "    iifname != \"lo\" ip daddr 127.0.0.0/8 drop\n"
-    "    ip daddr . meta l4proto . th dport @guarded ip daddr . meta l4proto . th dport . ip saddr != @allowed drop\n"
+    "    ip daddr . meta l4proto . th dport @guarded "
+    "ip daddr . meta l4proto . th dport . ip saddr != @allowed drop\n"
     "  }\n"
     // Who masquerades: a pod that reaches itself through a service; a caller of an external view
     // always, since the endpoint may lie on another machine and must answer through this one; a
@@ -112,7 +115,8 @@ static void add_body(struct kn_buf *out, struct kn_net4 pods, struct kn_net4 ser
     kn_buf_addf(out, chains, a, b);
 }
 
-void kn_service_frame_mark(struct kn_net4 pods, struct kn_net4 services, char out[KN_NFT_CHAIN_TEXT])
+void kn_service_frame_mark(struct kn_net4 pods, struct kn_net4 services,
+                           char out[KN_NFT_CHAIN_TEXT])
 {
     struct kn_buf body = KN_BUF(FRAME_MAX);
     uint8_t hash[KN_SHA256_LEN];
@@ -128,7 +132,8 @@ void kn_service_frame(struct kn_buf *out, struct kn_net4 pods, struct kn_net4 se
     char mark[KN_NFT_CHAIN_TEXT];
     kn_service_frame_mark(pods, services, mark);
     // the first line makes sure that there is something to delete
-    kn_buf_addc(out, "table ip " KN_NFT_TABLE "\ndelete table ip " KN_NFT_TABLE "\ntable ip " KN_NFT_TABLE " {\n");
+    kn_buf_addc(out, "table ip " KN_NFT_TABLE "\ndelete table ip " KN_NFT_TABLE
+                     "\ntable ip " KN_NFT_TABLE " {\n");
     kn_buf_addf(out, "  chain %s {\n  }\n", mark);
     add_body(out, pods, services);
     kn_buf_addc(out, "}\n");

@@ -24,4 +24,5 @@ static inline uint32_t kn_service_id(enum kn_service_view view, bool sticky, uin
 // The whole table, replacing one that is there.
 void kn_service_frame(struct kn_buf *out, struct kn_net4 pods, struct kn_net4 services);
 // The name of an empty chain whose presence says that the table was written by this very text.
-void kn_service_frame_mark(struct kn_net4 pods, struct kn_net4 services, char out[KN_NFT_CHAIN_TEXT]);
+void kn_service_frame_mark(struct kn_net4 pods, struct kn_net4 services,
+                           char out[KN_NFT_CHAIN_TEXT]);

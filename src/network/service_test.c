@@ -32,8 +32,10 @@ static void take_out(struct kn_cache *c, const char *name)
 static void put_service(const char *name, const char *spec)
 {
     char text[2048];
-    snprintf(text, sizeof text, "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"default\",\"uid\":\"%s\"},\"spec\":{%s}}",
-             name, name, spec);
+    snprintf(
+        text, sizeof text,
+        "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"default\",\"uid\":\"%s\"},\"spec\":{%s}}",
+        name, name, spec);
     put(services, text);
 }
 
@@ -41,15 +43,21 @@ static void put_service(const char *name, const char *spec)
 static void put_slice(const char *name, const char *protocol, int port, const char *endpoints)
 {
     struct kn_buf b = KN_BUF(1u << 20);
-    kn_buf_addf(&b, "{\"metadata\":{\"name\":\"%s-1\",\"namespace\":\"default\",\"uid\":\"%s-1\",\"labels\":{"
-                    "\"kubernetes.io/service-name\":\"%s\"}},\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"\","
-                    "\"protocol\":\"%s\",\"port\":%d}],\"endpoints\":[", name, name, name, protocol, port);
+    kn_buf_addf(
+        &b,
+        "{\"metadata\":{\"name\":\"%s-1\",\"namespace\":\"default\",\"uid\":\"%s-1\",\"labels\":{"
+        "\"kubernetes.io/"
+        "service-name\":\"%s\"}},\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"\","
+        "\"protocol\":\"%s\",\"port\":%d}],\"endpoints\":[",
+        name, name, name, protocol, port);
     struct kn_sv rest = kn_sv_c(endpoints);
     for (bool first = true; rest.len; first = false) {
         struct kn_sv node = kn_sv_cut(&rest, ' '), ip = kn_sv_cut(&node, '@');
         bool ready = !kn_sv_ends(node, KN_SV("!"));
-        kn_buf_addf(&b, "%s{\"addresses\":[\"%.*s\"],\"nodeName\":\"%.*s\",\"conditions\":{\"ready\":%s}}",
-                    first ? "" : ",", KN_SV_ARG(ip), (int)(node.len - !ready), node.ptr, ready ? "true" : "false");
+        kn_buf_addf(
+            &b, "%s{\"addresses\":[\"%.*s\"],\"nodeName\":\"%.*s\",\"conditions\":{\"ready\":%s}}",
+            first ? "" : ",", KN_SV_ARG(ip), (int)(node.len - !ready), node.ptr,
+            ready ? "true" : "false");
     }
     kn_buf_addc(&b, "]}");
     put(slices, kn_buf_cstr(&b));
@@ -68,12 +76,19 @@ struct lab {
 
 static void start(struct lab *l)
 {
-    ktest_ok(kn_services_start(&(struct kn_services_config){.run_dir = run_dir, .node = KN_SV("me"),
-                                                            .node_ip = 0xc0a83201, .dns = 0x0a60000a, .pods = {0x0af40000, 16},
-                                                            .services = {0x0a600000, 12}, .service_cache = services,
-                                                            .slice_cache = slices}, &l->s));
-    ktest_ok(kn_pod_nets_open(&(struct kn_pod_nets_config){.run_dir = run_dir, .net = {0x0af40000, 24},
-                                                           .sink = kn_services_pod_sink(l->s)}, &l->nets));
+    ktest_ok(kn_services_start(&(struct kn_services_config){.run_dir = run_dir,
+                                                            .node = KN_SV("me"),
+                                                            .node_ip = 0xc0a83201,
+                                                            .dns = 0x0a60000a,
+                                                            .pods = {0x0af40000, 16},
+                                                            .services = {0x0a600000, 12},
+                                                            .service_cache = services,
+                                                            .slice_cache = slices},
+                               &l->s));
+    ktest_ok(kn_pod_nets_open(&(struct kn_pod_nets_config){.run_dir = run_dir,
+                                                           .net = {0x0af40000, 24},
+                                                           .sink = kn_services_pod_sink(l->s)},
+                              &l->nets));
     ktest_ok(kn_services_wait(l->s, kn_mono() + PATIENCE));
 }
 
@@ -83,11 +98,16 @@ static void stop(struct lab *l)
     kn_services_stop(l->s);
 }
 
-static void add_pod(struct lab *l, const struct kn_lab_ns *ns, const char *uid, const struct kn_json *spec)
+static void add_pod(struct lab *l, const struct kn_lab_ns *ns, const char *uid,
+                    const struct kn_json *spec)
 {
     struct kn_sv ip;
-    ktest_ok(kn_pod_nets_setup(l->nets, &(struct kn_pod_net){.netns = ns->path, .ns = KN_SV("default"),
-                                                             .name = kn_sv_c(uid), .uid = kn_sv_c(uid), .spec = spec},
+    ktest_ok(kn_pod_nets_setup(l->nets,
+                               &(struct kn_pod_net){.netns = ns->path,
+                                                    .ns = KN_SV("default"),
+                                                    .name = kn_sv_c(uid),
+                                                    .uid = kn_sv_c(uid),
+                                                    .spec = spec},
                                l->arena, &ip));
 }
 
@@ -162,7 +182,8 @@ static const char *who(const struct kn_lab_ns *ns, const char *ip, uint16_t port
     return a && b ? "ab" : a ? "a" : "b";
 }
 
-#define WEB "\"type\":\"NodePort\",\"clusterIP\":\"10.96.0.7\",\"ports\":[{\"port\":80,\"nodePort\":31001}]"
+#define WEB                                                                                        \
+    "\"type\":\"NodePort\",\"clusterIP\":\"10.96.0.7\",\"ports\":[{\"port\":80,\"nodePort\":31001}]"
 #define BOTH "10.244.0.1@me 10.244.0.2@me"
 
 KTEST(a_service_answers_pods_the_node_and_the_world)
@@ -259,7 +280,8 @@ KTEST(a_table_that_somebody_flushed_is_written_again)
     put_slice("web", "TCP", 8080, "10.244.0.1@me");
     settle(&l);
     KN_LAB_RUN(NULL, "nft", "flush", "ruleset");
-    put_slice("web", "TCP", 8080, "10.244.0.2@me"); // the change is refused, and everything read anew
+    put_slice("web", "TCP", 8080,
+              "10.244.0.2@me"); // the change is refused, and everything read anew
     settle(&l);
     ktest_eq_str(who(&l.outside, "192.168.50.1", 31001, 10), "b");
     ktest_eq_str(who(&l.b, "10.96.0.7", 80, 10), "b"); // hairpin came back too
@@ -272,8 +294,9 @@ KTEST(callers_stay_with_their_endpoint_if_the_service_says_so)
     char first[128], out[128];
     if (!begin(&l))
         skip();
-    put_service("web", WEB ",\"sessionAffinity\":\"ClientIP\",\"sessionAffinityConfig\":{\"clientIP\":{"
-                       "\"timeoutSeconds\":60}}");
+    put_service("web",
+                WEB ",\"sessionAffinity\":\"ClientIP\",\"sessionAffinityConfig\":{\"clientIP\":{"
+                    "\"timeoutSeconds\":60}}");
     put_slice("web", "TCP", 8080, BOTH);
     settle(&l);
     kn_lab_ask(&l.outside, false, "192.168.50.1", 31001, first);
@@ -300,7 +323,8 @@ KTEST(traffic_policies_keep_to_this_node)
     put_slice("web", "TCP", 8080, "10.244.0.1@me 10.244.0.2@other");
     settle(&l);
     ktest_eq_str(who(&l.outside, "192.168.50.1", 31001, 20), "a");
-    ktest_eq_str(kn_lab_ask(&l.outside, false, "192.168.50.1", 31001, out), "a 192.168.50.9"); // its own address
+    ktest_eq_str(kn_lab_ask(&l.outside, false, "192.168.50.1", 31001, out),
+                 "a 192.168.50.9");                           // its own address
     ktest_eq_str(who(&l.a, "192.168.50.1", 31001, 40), "ab"); // pods see all
     put_slice("web", "TCP", 8080, "10.244.0.2@other");
     settle(&l);
@@ -318,10 +342,12 @@ KTEST(external_and_load_balancer_addresses_answer_with_source_ranges)
     struct lab l;
     if (!begin(&l))
         skip();
-    static const char text[] =
-        "{\"metadata\":{\"name\":\"web\",\"namespace\":\"default\",\"uid\":\"web\"},\"spec\":{\"type\":\"LoadBalancer\","
-        "\"clusterIP\":\"10.96.0.7\",\"externalIPs\":[\"203.0.113.5\"],\"loadBalancerSourceRanges\":[%s],"
-        "\"ports\":[{\"port\":80}]},\"status\":{\"loadBalancer\":{\"ingress\":[{\"ip\":\"203.0.113.6\"}]}}}";
+    static const char text[] = "{\"metadata\":{\"name\":\"web\",\"namespace\":\"default\",\"uid\":"
+                               "\"web\"},\"spec\":{\"type\":\"LoadBalancer\","
+                               "\"clusterIP\":\"10.96.0.7\",\"externalIPs\":[\"203.0.113.5\"],"
+                               "\"loadBalancerSourceRanges\":[%s],"
+                               "\"ports\":[{\"port\":80}]},\"status\":{\"loadBalancer\":{"
+                               "\"ingress\":[{\"ip\":\"203.0.113.6\"}]}}}";
     char object[1024];
     snprintf(object, sizeof object, text, "\"10.0.0.0/8\",\"10.1.0.0/16\"");
     put(services, object);
@@ -338,7 +364,9 @@ KTEST(external_and_load_balancer_addresses_answer_with_source_ranges)
     settle(&l);
     ktest_eq_str(who(&l.outside, "203.0.113.6", 80, 20), "ab");
     // another service that asks for the same address waits for it
-    put_service("thief", "\"clusterIP\":\"10.96.0.8\",\"externalIPs\":[\"203.0.113.5\"],\"ports\":[{\"port\":80}]");
+    put_service(
+        "thief",
+        "\"clusterIP\":\"10.96.0.8\",\"externalIPs\":[\"203.0.113.5\"],\"ports\":[{\"port\":80}]");
     put_slice("thief", "TCP", 8080, "10.244.0.2@me");
     settle(&l);
     ktest_eq_str(who(&l.outside, "203.0.113.5", 80, 20), "ab");
@@ -354,12 +382,14 @@ KTEST(udp_leaves_an_endpoint_that_has_gone)
     char out[128];
     if (!begin(&l))
         skip();
-    put_service("dns", "\"clusterIP\":\"10.96.0.10\",\"ports\":[{\"port\":53,\"protocol\":\"UDP\"}]");
+    put_service("dns",
+                "\"clusterIP\":\"10.96.0.10\",\"ports\":[{\"port\":53,\"protocol\":\"UDP\"}]");
     put_slice("dns", "UDP", 5300, "10.244.0.1@me");
     settle(&l);
     // one socket, hence one connection for the kernel
     int fd = kn_lab_socket(&l.b, SOCK_DGRAM);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(0x0a60000a)};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(0x0a60000a)};
     struct timeval patience = {.tv_sec = 10};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     for (int turn = 0; turn < 2; turn++) {
@@ -381,8 +411,9 @@ KTEST(an_endpoint_may_be_the_node_itself)
     if (!begin(&l))
         skip();
     struct kn_lab_server *s = kn_lab_serve(NULL, "node", false, "192.168.50.1", 6443);
-    put_service("kubernetes", "\"type\":\"NodePort\",\"clusterIP\":\"10.96.0.1\",\"ports\":[{\"port\":443,"
-                              "\"nodePort\":31002}]");
+    put_service("kubernetes",
+                "\"type\":\"NodePort\",\"clusterIP\":\"10.96.0.1\",\"ports\":[{\"port\":443,"
+                "\"nodePort\":31002}]");
     put_slice("kubernetes", "TCP", 6443, "192.168.50.1@me");
     settle(&l);
     ktest_eq_str(kn_lab_ask(&l.a, false, "10.96.0.1", 443, out), "node 10.244.0.1");
@@ -403,8 +434,9 @@ KTEST(the_name_server_of_this_node_is_reached_although_its_service_has_no_endpoi
     char out[128];
     if (!begin(&l))
         skip();
-    put_service("kube-dns", "\"clusterIP\":\"10.96.0.10\",\"ports\":[{\"port\":53,\"protocol\":\"UDP\"},"
-                            "{\"name\":\"metrics\",\"port\":9153}]");
+    put_service("kube-dns",
+                "\"clusterIP\":\"10.96.0.10\",\"ports\":[{\"port\":53,\"protocol\":\"UDP\"},"
+                "{\"name\":\"metrics\",\"port\":9153}]");
     KN_LAB_RUN(NULL, "ip", "addr", "add", "10.96.0.10/32", "dev", "lo", "scope", "host");
     struct kn_lab_server *s = kn_lab_serve(NULL, "dns", true, "10.96.0.10", 53);
     settle(&l);
@@ -426,9 +458,11 @@ KTEST(host_ports_of_pods_are_open_on_every_address_of_the_node)
     struct kn_json *spec;
     if (!begin(&l))
         skip();
-    ktest_ok(kn_json_parse(l.arena, KN_SV("{\"containers\":[{\"ports\":[{\"containerPort\":8080,\"hostPort\":8000},"
-                                          "{\"containerPort\":8080,\"hostPort\":8001,\"hostIP\":\"127.0.0.1\"}]}]}"),
-                           NULL, &spec));
+    ktest_ok(kn_json_parse(
+        l.arena,
+        KN_SV("{\"containers\":[{\"ports\":[{\"containerPort\":8080,\"hostPort\":8000},"
+              "{\"containerPort\":8080,\"hostPort\":8001,\"hostIP\":\"127.0.0.1\"}]}]}"),
+        NULL, &spec));
     add_pod(&l, &l.a, "a", spec);
     ktest_eq_str(kn_lab_ask(&l.outside, false, "192.168.50.1", 8000, out), "a 192.168.50.9");
     ktest_eq_str(who(NULL, "127.0.0.1", 8000, 2), "a");
@@ -439,7 +473,8 @@ KTEST(host_ports_of_pods_are_open_on_every_address_of_the_node)
     ktest_eq_str(who(NULL, "127.0.0.1", 8000, 2), "a");
     start(&l);
     ktest_eq_str(who(NULL, "127.0.0.1", 8000, 2), "a");
-    ktest_ok(kn_pod_nets_teardown(l.nets, &(struct kn_pod_net){.uid = KN_SV("a"), .name = KN_SV("a")}));
+    ktest_ok(
+        kn_pod_nets_teardown(l.nets, &(struct kn_pod_net){.uid = KN_SV("a"), .name = KN_SV("a")}));
     ktest_eq_str(kn_lab_ask(&l.outside, false, "192.168.50.1", 8000, out), "refused");
     finish(&l);
 }
@@ -453,7 +488,8 @@ KTEST(a_thousand_services_and_many_endpoints_are_two_transactions)
     struct kn_buf many = KN_BUF(65536);
     for (int i = 0; i < 1000; i++) {
         snprintf(name, sizeof name, "s%d", i);
-        snprintf(spec, sizeof spec, "\"clusterIP\":\"10.97.%d.%d\",\"ports\":[{\"port\":80}]", i / 250, i % 250 + 1);
+        snprintf(spec, sizeof spec, "\"clusterIP\":\"10.97.%d.%d\",\"ports\":[{\"port\":80}]",
+                 i / 250, i % 250 + 1);
         put_service(name, spec);
         put_slice(name, "TCP", 8080, BOTH);
     }
@@ -472,15 +508,16 @@ KTEST(a_thousand_services_and_many_endpoints_are_two_transactions)
     finish(&l);
 }
 
-KTEST_MAIN(KTEST_CASE(a_service_answers_pods_the_node_and_the_world),
-           KTEST_CASE(without_endpoints_it_is_refused_at_once_and_so_is_an_unknown_address),
-           KTEST_CASE(a_restart_touches_nothing_and_finds_what_changed_meanwhile),
-           KTEST_CASE(a_table_that_somebody_flushed_is_written_again),
-           KTEST_CASE(callers_stay_with_their_endpoint_if_the_service_says_so),
-           KTEST_CASE(traffic_policies_keep_to_this_node),
-           KTEST_CASE(external_and_load_balancer_addresses_answer_with_source_ranges),
-           KTEST_CASE(udp_leaves_an_endpoint_that_has_gone),
-           KTEST_CASE(an_endpoint_may_be_the_node_itself),
-           KTEST_CASE(the_name_server_of_this_node_is_reached_although_its_service_has_no_endpoints),
-           KTEST_CASE(host_ports_of_pods_are_open_on_every_address_of_the_node),
-           KTEST_CASE(a_thousand_services_and_many_endpoints_are_two_transactions))
+KTEST_MAIN(
+    KTEST_CASE(a_service_answers_pods_the_node_and_the_world),
+    KTEST_CASE(without_endpoints_it_is_refused_at_once_and_so_is_an_unknown_address),
+    KTEST_CASE(a_restart_touches_nothing_and_finds_what_changed_meanwhile),
+    KTEST_CASE(a_table_that_somebody_flushed_is_written_again),
+    KTEST_CASE(callers_stay_with_their_endpoint_if_the_service_says_so),
+    KTEST_CASE(traffic_policies_keep_to_this_node),
+    KTEST_CASE(external_and_load_balancer_addresses_answer_with_source_ranges),
+    KTEST_CASE(udp_leaves_an_endpoint_that_has_gone),
+    KTEST_CASE(an_endpoint_may_be_the_node_itself),
+    KTEST_CASE(the_name_server_of_this_node_is_reached_although_its_service_has_no_endpoints),
+    KTEST_CASE(host_ports_of_pods_are_open_on_every_address_of_the_node),
+    KTEST_CASE(a_thousand_services_and_many_endpoints_are_two_transactions))

@@ -40,13 +40,15 @@ struct work {
 
 // -- elements --------------------------------------------------------------------------------
 
-struct kn_nft_elem kn_service_place(enum kn_nft_set set, uint32_t ip, uint8_t protocol, uint16_t port)
+struct kn_nft_elem kn_service_place(enum kn_nft_set set, uint32_t ip, uint8_t protocol,
+                                    uint16_t port)
 {
     struct kn_nft_elem e = {.set = (uint8_t)set};
     uint32_t be_ip = htonl(ip);
     uint16_t be_port = htons(port);
     size_t at = 0;
-    if (set != KN_NFT_PORT && set != KN_NFT_PORT_EXT && set != KN_NFT_REFUSED_PORT && set != KN_NFT_HOSTPORT) {
+    if (set != KN_NFT_PORT && set != KN_NFT_PORT_EXT && set != KN_NFT_REFUSED_PORT &&
+        set != KN_NFT_HOSTPORT) {
         memcpy(e.key, &be_ip, 4);
         at = 4;
     }
@@ -68,8 +70,8 @@ static void add(struct work *w, struct kn_nft_elem e)
     KN_VEC_PUSH(w->out, e);
 }
 
-static void add_pair(struct work *w, enum kn_nft_set set, uint32_t a, uint32_t b, const struct place *target,
-                     uint32_t number)
+static void add_pair(struct work *w, enum kn_nft_set set, uint32_t a, uint32_t b,
+                     const struct place *target, uint32_t number)
 {
     struct kn_nft_elem e = {.set = (uint8_t)set};
     memcpy(e.key, &a, 4);
@@ -100,7 +102,8 @@ static void add_view(struct work *w, uint32_t id, const struct places *eps)
     }
 }
 
-static void add_way_in(struct work *w, enum kn_nft_set set, uint32_t ip, uint8_t protocol, uint16_t port, uint32_t id)
+static void add_way_in(struct work *w, enum kn_nft_set set, uint32_t ip, uint8_t protocol,
+                       uint16_t port, uint32_t id)
 {
     struct kn_nft_elem e = kn_service_place(set, ip, protocol, port);
     memcpy(e.data, &id, 4);
@@ -133,7 +136,8 @@ static void tidy(struct work *w, struct places *p)
     if (p->len)
         qsort(p->ptr, p->len, sizeof *p->ptr, by_place);
     for (size_t i = 0; i < p->len; i++) {
-        bool known = n && (by_place(&p->ptr[n - 1], &p->ptr[i]) == 0 || (w->sticky && p->ptr[n - 1].ip == p->ptr[i].ip));
+        bool known = n && (by_place(&p->ptr[n - 1], &p->ptr[i]) == 0 ||
+                           (w->sticky && p->ptr[n - 1].ip == p->ptr[i].ip));
         if (!known)
             p->ptr[n++] = p->ptr[i];
     }
@@ -147,13 +151,16 @@ static bool takes_part(const struct kn_json *endpoint, enum pass pass)
     if (pass == READY)
         return kn_endpoint_ready(endpoint);
     const struct kn_json *c = kn_json_get(endpoint, KN_K_conditions);
-    return kn_json_bool(kn_json_get(c, KN_K_serving), false) && kn_json_bool(kn_json_get(c, KN_K_terminating), false);
+    return kn_json_bool(kn_json_get(c, KN_K_serving), false) &&
+           kn_json_bool(kn_json_get(c, KN_K_terminating), false);
 }
 
-static void add_endpoint(struct work *w, const struct kn_json *e, uint16_t port, enum pass pass, struct choice *c)
+static void add_endpoint(struct work *w, const struct kn_json *e, uint16_t port, enum pass pass,
+                         struct choice *c)
 {
     uint32_t ip;
-    if (!takes_part(e, pass) || !kn_ip4_parse(kn_json_str(kn_json_first(kn_json_get(e, KN_K_addresses))), &ip) ||
+    if (!takes_part(e, pass) ||
+        !kn_ip4_parse(kn_json_str(kn_json_first(kn_json_get(e, KN_K_addresses))), &ip) ||
         !honest(ip))
         return;
     struct place p = {ip, port};
@@ -173,8 +180,8 @@ static void collect(struct work *w, const struct kn_json *port, enum pass pass, 
             continue;
         KN_JSON_EACH(p, kn_json_get(slice, KN_K_ports)) {
             int64_t number = kn_json_int(kn_json_get(p, KN_K_port), 0);
-            if (!kn_sv_eq(kn_json_str(kn_json_get(p, KN_K_name)), name) || protocol_of(p) != protocol_of(port) ||
-                number < 1 || number > 65535)
+            if (!kn_sv_eq(kn_json_str(kn_json_get(p, KN_K_name)), name) ||
+                protocol_of(p) != protocol_of(port) || number < 1 || number > 65535)
                 continue;
             KN_JSON_EACH(e, kn_json_get(slice, KN_K_endpoints))
                 add_endpoint(w, e, (uint16_t)number, pass, c);
@@ -211,7 +218,8 @@ static void choose(struct work *w, const struct kn_json *port, struct choice *c)
 static void add_guard(struct work *w, uint32_t ip, uint8_t protocol, uint16_t port)
 {
     const struct kn_json *r, *other;
-    const struct kn_json *ranges = KN_JSON_AT(w->in->service->root, KN_K_spec, KN_K_loadBalancerSourceRanges);
+    const struct kn_json *ranges =
+        KN_JSON_AT(w->in->service->root, KN_K_spec, KN_K_loadBalancerSourceRanges);
     add(w, kn_service_place(KN_NFT_GUARDED, ip, protocol, port));
     KN_JSON_EACH(r, ranges) {
         struct kn_net4 net, wider;
@@ -221,7 +229,8 @@ static void add_guard(struct work *w, uint32_t ip, uint8_t protocol, uint16_t po
         // ranges of one set must not overlap: of two networks one holds the other or they are apart
         KN_JSON_EACH(other, ranges) {
             s = kn_net4_parse(kn_sv_trim(kn_json_str(other)), &wider);
-            covered = covered || (good && kn_ok(s) && wider.bits < net.bits && kn_net4_has(wider, net.base));
+            covered = covered ||
+                      (good && kn_ok(s) && wider.bits < net.bits && kn_net4_has(wider, net.base));
             kn_status_done(&s);
         }
         if (!good || covered)
@@ -238,21 +247,26 @@ struct ids {
     uint32_t cluster, external, local;
 };
 
-static struct ids number(struct work *w, const struct kn_json *port, uint8_t protocol, uint16_t number_of_port)
+static struct ids number(struct work *w, const struct kn_json *port, uint8_t protocol,
+                         uint16_t number_of_port)
 {
     char key[128];
-    int len = snprintf(key, sizeof key, "%u %.*s", protocol, KN_SV_ARG(kn_json_str(kn_json_get(port, KN_K_name))));
+    int len = snprintf(key, sizeof key, "%u %.*s", protocol,
+                       KN_SV_ARG(kn_json_str(kn_json_get(port, KN_K_name))));
     struct kn_nft_elem vip = {0};
     if (w->addresses.len)
         vip = kn_service_place(KN_NFT_VIP, w->addresses.ptr[0].ip, protocol, number_of_port);
-    uint32_t n = w->in->number(w->in->ctx, kn_sv(key, (size_t)len < sizeof key ? (size_t)len : sizeof key - 1), &vip);
-    return (struct ids){kn_service_id(KN_VIEW_CLUSTER, w->sticky, n), kn_service_id(KN_VIEW_EXTERNAL, w->sticky, n),
+    uint32_t n = w->in->number(
+        w->in->ctx, kn_sv(key, (size_t)len < sizeof key ? (size_t)len : sizeof key - 1), &vip);
+    return (struct ids){kn_service_id(KN_VIEW_CLUSTER, w->sticky, n),
+                        kn_service_id(KN_VIEW_EXTERNAL, w->sticky, n),
                         kn_service_id(KN_VIEW_LOCAL, w->sticky, n)};
 }
 
 // The service's addresses. Inside callers of an external address with externalTrafficPolicy Local
 // get every endpoint; outside callers get those of this node, or nothing.
-static void add_addresses(struct work *w, uint8_t protocol, uint16_t port, bool any, const struct ids *ids)
+static void add_addresses(struct work *w, uint8_t protocol, uint16_t port, bool any,
+                          const struct ids *ids)
 {
     for (size_t i = 0; i < w->addresses.len; i++) {
         const struct address *a = &w->addresses.ptr[i];
@@ -365,8 +379,9 @@ void kn_service_elems(const struct kn_service_input *in, struct kn_nft_elems *re
         return;
     collect_addresses(&w, in->service->root);
     w.sticky = kn_sv_is(kn_json_str(kn_json_get(spec, KN_K_sessionAffinity)), "ClientIP");
-    int64_t timeout = kn_json_int(KN_JSON_AT(spec, KN_K_sessionAffinityConfig, KN_K_clientIP, KN_K_timeoutSeconds),
-                                  DEFAULT_STICKY);
+    int64_t timeout = kn_json_int(
+        KN_JSON_AT(spec, KN_K_sessionAffinityConfig, KN_K_clientIP, KN_K_timeoutSeconds),
+        DEFAULT_STICKY);
     w.timeout = round_timeout(timeout);
     w.local_inside = kn_sv_is(kn_json_str(kn_json_get(spec, KN_K_internalTrafficPolicy)), "Local");
     w.local_outside = kn_sv_is(kn_json_str(kn_json_get(spec, KN_K_externalTrafficPolicy)), "Local");
@@ -393,13 +408,15 @@ static bool sends_udp(const struct kn_nft_elems *elems, const uint8_t id[4])
         const struct kn_nft_elem *e = &elems->ptr[i];
         bool by_address = e->set == KN_NFT_VIP || e->set == KN_NFT_VIP_EXT;
         bool by_port = e->set == KN_NFT_PORT || e->set == KN_NFT_PORT_EXT;
-        if ((by_address || by_port) && e->key[by_address ? 4 : 0] == IPPROTO_UDP && memcmp(e->data, id, 4) == 0)
+        if ((by_address || by_port) && e->key[by_address ? 4 : 0] == IPPROTO_UDP &&
+            memcmp(e->data, id, 4) == 0)
             return true;
     }
     return false;
 }
 
-void kn_service_udp(const struct kn_nft_elems *elems, struct kn_udp_places *endpoints, struct kn_udp_places *vips)
+void kn_service_udp(const struct kn_nft_elems *elems, struct kn_udp_places *endpoints,
+                    struct kn_udp_places *vips)
 {
     const uint8_t *last = NULL; // the id that was asked about last
     bool udp = false;
@@ -431,8 +448,8 @@ void kn_pod_elems(const struct kn_lease *lease, struct kn_nft_elems *ret)
     KN_VEC_PUSH(ret, self);
     for (size_t i = 0; i < lease->ports_len; i++) {
         const struct kn_host_port *p = &lease->ports[i];
-        struct kn_nft_elem e = kn_service_place(p->host_ip ? KN_NFT_HOSTPORT_IP : KN_NFT_HOSTPORT, p->host_ip,
-                                                p->protocol, p->host_port);
+        struct kn_nft_elem e = kn_service_place(p->host_ip ? KN_NFT_HOSTPORT_IP : KN_NFT_HOSTPORT,
+                                                p->host_ip, p->protocol, p->host_port);
         kn_nft_elem_set_target(&e, lease->ip, p->pod_port);
         KN_VEC_PUSH(ret, e);
     }

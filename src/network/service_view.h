@@ -26,12 +26,14 @@ struct kn_service_input {
 void kn_service_elems(const struct kn_service_input *in, struct kn_nft_elems *ret);
 
 // Appends where elements send UDP to, and from which addresses and ports.
-void kn_service_udp(const struct kn_nft_elems *elems, struct kn_udp_places *endpoints, struct kn_udp_places *vips);
+void kn_service_udp(const struct kn_nft_elems *elems, struct kn_udp_places *endpoints,
+                    struct kn_udp_places *vips);
 
 // What a pod of this node needs (struct kn_lease): sorted, each key once.
 struct kn_lease;
 void kn_pod_elems(const struct kn_lease *lease, struct kn_nft_elems *ret);
 
 // An element with the key (address), protocol, port; data empty. ip 0 for sets without an address.
-struct kn_nft_elem kn_service_place(enum kn_nft_set set, uint32_t ip, uint8_t protocol, uint16_t port);
+struct kn_nft_elem kn_service_place(enum kn_nft_set set, uint32_t ip, uint8_t protocol,
+                                    uint16_t port);
 void kn_nft_elem_set_target(struct kn_nft_elem *e, uint32_t ip, uint16_t port);

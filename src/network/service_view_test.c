@@ -22,7 +22,8 @@ static void add_id(struct kn_buf *b, const uint8_t *bytes)
 {
     uint32_t id;
     memcpy(&id, bytes, 4);
-    kn_buf_addf(b, "%c%u%s", "CXL?"[id >> 22 & 3], id & (KN_SERVICE_NUMBERS - 1), id & KN_SERVICE_STICKY ? "s" : "");
+    kn_buf_addf(b, "%c%u%s", "CXL?"[id >> 22 & 3], id & (KN_SERVICE_NUMBERS - 1),
+                id & KN_SERVICE_STICKY ? "s" : "");
 }
 
 static void describe(struct kn_buf *b, const struct kn_nft_elem *e)
@@ -71,7 +72,8 @@ static void describe(struct kn_buf *b, const struct kn_nft_elem *e)
         add_place(b, e->key, e->key + 8);
         break;
     }
-    if (e->set == KN_NFT_VIP || e->set == KN_NFT_VIP_EXT || e->set == KN_NFT_PORT || e->set == KN_NFT_PORT_EXT) {
+    if (e->set == KN_NFT_VIP || e->set == KN_NFT_VIP_EXT || e->set == KN_NFT_PORT ||
+        e->set == KN_NFT_PORT_EXT) {
         kn_buf_addc(b, ">");
         add_id(b, e->data);
     }
@@ -86,16 +88,27 @@ static const char *elems_of(const char *metadata, const char *spec, const char *
     const struct kn_obj *service, *slice;
     struct kn_nft_elems elems = {0};
     uint32_t counter = 0;
-    kn_buf_addf(&text, "{\"metadata\":{\"name\":\"web\",\"namespace\":\"x\",\"uid\":\"1\"%s},\"spec\":{%s}}", metadata, spec);
+    kn_buf_addf(
+        &text,
+        "{\"metadata\":{\"name\":\"web\",\"namespace\":\"x\",\"uid\":\"1\"%s},\"spec\":{%s}}",
+        metadata, spec);
     ktest_ok(kn_obj_parse(kn_buf_sv(&text), &service));
     kn_buf_clear(&text);
     text.len = 0;
-    kn_buf_addf(&text, "{\"metadata\":{\"name\":\"web-1\",\"namespace\":\"x\",\"uid\":\"2\"},\"addressType\":\"IPv4\","
-                       "\"ports\":[{\"name\":\"http\",\"port\":8080},{\"name\":\"dns\",\"protocol\":\"UDP\",\"port\":5353}],"
-                       "\"endpoints\":[%s]}", endpoints);
+    kn_buf_addf(&text,
+                "{\"metadata\":{\"name\":\"web-1\",\"namespace\":\"x\",\"uid\":\"2\"},"
+                "\"addressType\":\"IPv4\","
+                "\"ports\":[{\"name\":\"http\",\"port\":8080},{\"name\":\"dns\",\"protocol\":"
+                "\"UDP\",\"port\":5353}],"
+                "\"endpoints\":[%s]}",
+                endpoints);
     ktest_ok(kn_obj_parse(kn_buf_sv(&text), &slice));
-    struct kn_service_input in = {.service = service, .slices = &slice, .slices_len = 1, .node = KN_SV("me"),
-                                  .number = number, .ctx = &counter};
+    struct kn_service_input in = {.service = service,
+                                  .slices = &slice,
+                                  .slices_len = 1,
+                                  .node = KN_SV("me"),
+                                  .number = number,
+                                  .ctx = &counter};
     kn_service_elems(&in, &elems);
     out.len = 0;
     kn_buf_clear(&out);
@@ -108,7 +121,9 @@ static const char *elems_of(const char *metadata, const char *spec, const char *
     return kn_buf_cstr(&out);
 }
 
-#define READY "{\"addresses\":[\"10.1.0.1\"],\"nodeName\":\"me\"},{\"addresses\":[\"10.1.0.2\"],\"nodeName\":\"you\"}"
+#define READY                                                                                      \
+    "{\"addresses\":[\"10.1.0.1\"],\"nodeName\":\"me\"},{\"addresses\":[\"10.1.0.2\"],"            \
+    "\"nodeName\":\"you\"}"
 #define PORTS "\"ports\":[{\"name\":\"http\",\"port\":80}]"
 
 KTEST(a_service_becomes_the_elements_that_it_needs)
@@ -123,33 +138,53 @@ KTEST(a_service_becomes_the_elements_that_it_needs)
         {"an alias", "", "\"type\":\"ExternalName\",\"externalName\":\"x\"," PORTS, READY, ""},
         {"another proxy's", ",\"labels\":{\"service.kubernetes.io/service-proxy-name\":\"mine\"}",
          "\"clusterIP\":\"10.96.0.7\"," PORTS, READY, ""},
-        {"a port without a match", "", "\"clusterIP\":\"10.96.0.7\",\"ports\":[{\"name\":\"other\",\"port\":80}]", READY,
+        {"a port without a match", "",
+         "\"clusterIP\":\"10.96.0.7\",\"ports\":[{\"name\":\"other\",\"port\":80}]", READY,
          "no 6:10.96.0.7:80\n"},
-        {"UDP", "", "\"clusterIP\":\"10.96.0.7\",\"ports\":[{\"name\":\"dns\",\"protocol\":\"UDP\",\"port\":53}]",
-         "{\"addresses\":[\"10.1.0.1\"]}", "ep C1.0=10.1.0.1:5353\nlb C1=1/0\nvip 17:10.96.0.7:53>C1\n"},
-        {"ending endpoints serve when there are no others", "", "\"clusterIP\":\"10.96.0.7\"," PORTS,
-         "{\"addresses\":[\"10.1.0.1\"],\"conditions\":{\"ready\":false,\"serving\":true,\"terminating\":true}},"
-         "{\"addresses\":[\"10.1.0.2\"],\"conditions\":{\"ready\":false,\"serving\":false,\"terminating\":true}}",
+        {"UDP", "",
+         "\"clusterIP\":\"10.96.0.7\",\"ports\":[{\"name\":\"dns\",\"protocol\":\"UDP\",\"port\":"
+         "53}]",
+         "{\"addresses\":[\"10.1.0.1\"]}",
+         "ep C1.0=10.1.0.1:5353\nlb C1=1/0\nvip 17:10.96.0.7:53>C1\n"},
+        {"ending endpoints serve when there are no others", "",
+         "\"clusterIP\":\"10.96.0.7\"," PORTS,
+         "{\"addresses\":[\"10.1.0.1\"],\"conditions\":{\"ready\":false,\"serving\":true,"
+         "\"terminating\":true}},"
+         "{\"addresses\":[\"10.1.0.2\"],\"conditions\":{\"ready\":false,\"serving\":false,"
+         "\"terminating\":true}}",
          "ep C1.0=10.1.0.1:8080\nlb C1=1/0\nvip 6:10.96.0.7:80>C1\n"},
         {"addresses that no honest endpoint has", "", "\"clusterIP\":\"10.96.0.7\"," PORTS,
-         "{\"addresses\":[\"127.0.0.1\"]},{\"addresses\":[\"169.254.169.254\"]},{\"addresses\":[\"224.0.0.1\"]}",
+         "{\"addresses\":[\"127.0.0.1\"]},{\"addresses\":[\"169.254.169.254\"]},{\"addresses\":["
+         "\"224.0.0.1\"]}",
          "no 6:10.96.0.7:80\n"},
-        {"a node port", "", "\"clusterIP\":\"10.96.0.7\",\"ports\":[{\"name\":\"http\",\"port\":80,\"nodePort\":31000}]",
+        {"a node port", "",
+         "\"clusterIP\":\"10.96.0.7\",\"ports\":[{\"name\":\"http\",\"port\":80,\"nodePort\":31000}"
+         "]",
          "{\"addresses\":[\"10.1.0.1\"]}",
-         "ep C1.0=10.1.0.1:8080\nep X1.0=10.1.0.1:8080\nlb C1=1/0\nlb X1=1/0\nvip 6:10.96.0.7:80>C1\nport 6:31000>X1\n"},
-        {"externalTrafficPolicy Local without an endpoint here is a drop for callers from outside", "",
-         "\"clusterIP\":\"10.96.0.7\",\"externalTrafficPolicy\":\"Local\",\"ports\":[{\"name\":\"http\",\"port\":80,"
-         "\"nodePort\":31000}]", "{\"addresses\":[\"10.1.0.2\"],\"nodeName\":\"you\"}",
-         "ep C1.0=10.1.0.2:8080\nep X1.0=10.1.0.2:8080\nlb C1=1/0\nlb X1=1/0\nlb L1=0/0\nvip 6:10.96.0.7:80>C1\n"
+         "ep C1.0=10.1.0.1:8080\nep X1.0=10.1.0.1:8080\nlb C1=1/0\nlb X1=1/0\nvip "
+         "6:10.96.0.7:80>C1\nport 6:31000>X1\n"},
+        {"externalTrafficPolicy Local without an endpoint here is a drop for callers from outside",
+         "",
+         "\"clusterIP\":\"10.96.0.7\",\"externalTrafficPolicy\":\"Local\",\"ports\":[{\"name\":"
+         "\"http\",\"port\":80,"
+         "\"nodePort\":31000}]",
+         "{\"addresses\":[\"10.1.0.2\"],\"nodeName\":\"you\"}",
+         "ep C1.0=10.1.0.2:8080\nep X1.0=10.1.0.2:8080\nlb C1=1/0\nlb X1=1/0\nlb L1=0/0\nvip "
+         "6:10.96.0.7:80>C1\n"
          "port 6:31000>X1\nportx 6:31000>L1\n"},
-        {"internalTrafficPolicy Local", "", "\"clusterIP\":\"10.96.0.7\",\"internalTrafficPolicy\":\"Local\"," PORTS, READY,
+        {"internalTrafficPolicy Local", "",
+         "\"clusterIP\":\"10.96.0.7\",\"internalTrafficPolicy\":\"Local\"," PORTS, READY,
          "ep C1.0=10.1.0.1:8080\nlb C1=1/0\nvip 6:10.96.0.7:80>C1\n"},
         {"affinity, the timeout rounded up", "",
-         "\"clusterIP\":\"10.96.0.7\",\"sessionAffinity\":\"ClientIP\",\"sessionAffinityConfig\":{\"clientIP\":{"
-         "\"timeoutSeconds\":61}}," PORTS, "{\"addresses\":[\"10.1.0.1\"]}",
+         "\"clusterIP\":\"10.96.0.7\",\"sessionAffinity\":\"ClientIP\",\"sessionAffinityConfig\":{"
+         "\"clientIP\":{"
+         "\"timeoutSeconds\":61}}," PORTS,
+         "{\"addresses\":[\"10.1.0.1\"]}",
          "eps C1s=10.1.0.1:8080\npick C1s.0\nlb C1s=1/70\nvip 6:10.96.0.7:80>C1s\n"},
-        {"ports out of range", "", "\"clusterIP\":\"10.96.0.7\",\"ports\":[{\"name\":\"http\",\"port\":0},{\"name\":\"http\","
-         "\"port\":65536},{\"name\":\"http\",\"port\":\"x\"}]", READY, ""},
+        {"ports out of range", "",
+         "\"clusterIP\":\"10.96.0.7\",\"ports\":[{\"name\":\"http\",\"port\":0},{\"name\":\"http\","
+         "\"port\":65536},{\"name\":\"http\",\"port\":\"x\"}]",
+         READY, ""},
     };
     for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++) {
         const char *got = elems_of(cases[i].metadata, cases[i].spec, cases[i].endpoints);
@@ -168,8 +203,8 @@ static struct kn_nft_elem vip(uint32_t ip, uint32_t id)
     return e;
 }
 
-static void want(struct kn_books *b, struct kn_books_owner *o, const struct kn_nft_elem *elems, size_t len,
-                 size_t remove, size_t add)
+static void want(struct kn_books *b, struct kn_books_owner *o, const struct kn_nft_elem *elems,
+                 size_t len, size_t remove, size_t add)
 {
     struct kn_nft_elems list = {0}, gone = {0}, fresh = {0};
     for (size_t i = 0; i < len; i++)

@@ -42,7 +42,8 @@ bool kn_lab_begin(void)
     if (begun)
         return true;
     if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0) {
-        fprintf(stderr, "skipped: network namespaces cannot be made here (%s); run as root\n", strerror(errno));
+        fprintf(stderr, "skipped: network namespaces cannot be made here (%s); run as root\n",
+                strerror(errno));
         return false;
     }
     check(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "make mounts private");
@@ -135,7 +136,8 @@ static void answer(struct kn_lab_server *s)
     int fd = s->udp ? s->fd : accept4(s->fd, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC);
     if (fd < 0 || (s->udp && recvfrom(fd, in, sizeof in, 0, (struct sockaddr *)&peer, &len) < 0))
         return;
-    int n = snprintf(text, sizeof text, "%s %s", s->name, inet_ntop(AF_INET, &peer.sin_addr, ip, sizeof ip));
+    int n = snprintf(text, sizeof text, "%s %s", s->name,
+                     inet_ntop(AF_INET, &peer.sin_addr, ip, sizeof ip));
     if (s->udp)
         (void)!sendto(fd, text, (size_t)n, 0, (struct sockaddr *)&peer, len);
     else
@@ -156,8 +158,8 @@ static void *serve(void *arg)
     }
 }
 
-struct kn_lab_server *kn_lab_serve(const struct kn_lab_ns *ns, const char *name, bool udp, const char *ip,
-                                   uint16_t port)
+struct kn_lab_server *kn_lab_serve(const struct kn_lab_ns *ns, const char *name, bool udp,
+                                   const char *ip, uint16_t port)
 {
     struct kn_lab_server *s = KN_NEW(struct kn_lab_server);
     struct sockaddr_in a = address(ip, port);
@@ -187,9 +189,10 @@ void kn_lab_server_stop(struct kn_lab_server *s)
 
 static const char *words_of(int err)
 {
-    return err == ECONNREFUSED || err == ECONNRESET                                ? "refused"
-           : err == EHOSTUNREACH || err == ENETUNREACH || err == EACCES || err == EPERM ? "unreachable"
-                                                                                  : "timeout";
+    return err == ECONNREFUSED || err == ECONNRESET ? "refused"
+           : err == EHOSTUNREACH || err == ENETUNREACH || err == EACCES || err == EPERM
+               ? "unreachable"
+               : "timeout";
 }
 
 static int talk(int fd, bool udp, const struct sockaddr_in *to, int patience, char out[128])
@@ -222,7 +225,8 @@ static int talk(int fd, bool udp, const struct sockaddr_in *to, int patience, ch
     }
 }
 
-static int ask(const struct kn_lab_ns *ns, bool udp, const char *ip, uint16_t port, int patience, char out[128])
+static int ask(const struct kn_lab_ns *ns, bool udp, const char *ip, uint16_t port, int patience,
+               char out[128])
 {
     struct sockaddr_in to = address(ip, port);
     int fd = kn_lab_socket(ns, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK);
@@ -231,7 +235,8 @@ static int ask(const struct kn_lab_ns *ns, bool udp, const char *ip, uint16_t po
     return err;
 }
 
-const char *kn_lab_ask(const struct kn_lab_ns *ns, bool udp, const char *ip, uint16_t port, char out[128])
+const char *kn_lab_ask(const struct kn_lab_ns *ns, bool udp, const char *ip, uint16_t port,
+                       char out[128])
 {
     int err = ask(ns, udp, ip, port, PATIENCE, out);
     if (err)

@@ -23,13 +23,14 @@ void kn_lab_run(const struct kn_lab_ns *ns, const char *const *argv);
 // A server in a namespace that answers everybody with "<name> <the caller's address>": TCP on
 // connect, UDP on every datagram. It is a thread that ends in kn_lab_server_stop.
 struct kn_lab_server;
-struct kn_lab_server *kn_lab_serve(const struct kn_lab_ns *ns, const char *name, bool udp, const char *ip,
-                                   uint16_t port);
+struct kn_lab_server *kn_lab_serve(const struct kn_lab_ns *ns, const char *name, bool udp,
+                                   const char *ip, uint16_t port);
 void kn_lab_server_stop(struct kn_lab_server *s);
 
 // Asks from a namespace (NULL: the machine); waits at most ten seconds. The answer's text, or
 // "refused", "unreachable", "timeout".
-const char *kn_lab_ask(const struct kn_lab_ns *ns, bool udp, const char *ip, uint16_t port, char out[128]);
+const char *kn_lab_ask(const struct kn_lab_ns *ns, bool udp, const char *ip, uint16_t port,
+                       char out[128]);
 // Whether nobody answers a TCP connection within half a second.
 bool kn_lab_is_silent(const struct kn_lab_ns *ns, const char *ip, uint16_t port);
 // A socket made in the namespace.
