@@ -42,8 +42,8 @@ struct kn_status kn_admin_get(struct kn_http_client *c, const char *path, int64_
         struct kn_json *o = NULL;
         KN_IGNORE(kn_json_parse(a, resp.body, NULL, &o));
         struct kn_sv why = kn_json_str(kn_json_get(o, KN_K_message));
-        return kn_error(kn_code_from_wire(resp.status, kn_json_str(kn_json_get(o, KN_K_reason))), "%.*s",
-                        KN_SV_ARG(why.len ? why : kn_sv_first(resp.body, 200)));
+        return kn_error(kn_code_from_wire(resp.status, kn_json_str(kn_json_get(o, KN_K_reason))),
+                        "%.*s", KN_SV_ARG(why.len ? why : kn_sv_first(resp.body, 200)));
     }
     return kn_json_parse(a, resp.body, NULL, ret);
 }
@@ -100,9 +100,10 @@ struct kn_status kn_admin_wait_node(struct kn_http_client *c, const char *node, 
     struct kn_status st = kn_http_open(c, &req, a, &head, &b);
     struct kn_buf line = KN_BUF(4u << 20);
     if (kn_ok(st))
-        st = head.status == 200 ? read_events(b, deadline, &line)
-                                : kn_error(KN_UNAVAILABLE, "the watch of the node was answered with %d",
-                                           head.status);
+        st = head.status == 200
+                 ? read_events(b, deadline, &line)
+                 : kn_error(KN_UNAVAILABLE, "the watch of the node was answered with %d",
+                            head.status);
     kn_http_close(b);
     kn_buf_done(&line);
     kn_arena_free(a);

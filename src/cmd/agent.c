@@ -29,13 +29,15 @@ struct agent {
     struct kn_identity client_identity, network_identity, server_identity;
     struct kn_certs cas;
     struct kn_tls_ctx *client_tls, *network_tls, *server_tls;
-    struct kn_client *client, *network_client; // a node may not read services' endpoints: others may
+    struct kn_client *client,
+        *network_client; // a node may not read services' endpoints: others may
     struct kn_wiring *wiring;
     struct kn_agent *agent;
     struct kn_kubelet_server *kubelet;
 };
 
-static struct kn_status client_context(struct agent *a, struct kn_identity *i, struct kn_tls_ctx **ret)
+static struct kn_status client_context(struct agent *a, struct kn_identity *i,
+                                       struct kn_tls_ctx **ret)
 {
     KN_TRY(kn_tls_client_new(&(struct kn_tls_client_options){0}, ret));
     KN_TRY(kn_tls_set_cas(*ret, &a->cas));

@@ -22,7 +22,8 @@ static struct kn_status take_port(struct kn_site *s, int64_t port)
     if (port < 1 || port > 65535)
         return kn_error(KN_BAD_REQUEST, "--port %lld is no port: 1 to 65535", (long long)port);
     if (port == s->kubelet_port)
-        return kn_error(KN_BAD_REQUEST, "--port %lld is the port of this machine's node: choose another",
+        return kn_error(KN_BAD_REQUEST,
+                        "--port %lld is the port of this machine's node: choose another",
                         (long long)port);
     s->port = port;
     return KN_STATUS_OK;
@@ -33,23 +34,27 @@ static struct kn_status take_name(struct kn_site *s, const char *name)
     struct kn_arena *a = kn_arena_new(0, 64u << 10);
     struct kn_status st = KN_STATUS_OK;
     if (kn_name_dns_subdomain_problem(a, kn_sv_c(name)).len)
-        st = kn_error(KN_BAD_REQUEST, "--node-name \"%s\" is no name for a node: lower case letters, digits, "
-                                      "\"-\" and \".\", a letter or digit first and last, at most 253", name);
+        st = kn_error(KN_BAD_REQUEST,
+                      "--node-name \"%s\" is no name for a node: lower case letters, digits, "
+                      "\"-\" and \".\", a letter or digit first and last, at most 253",
+                      name);
     else
         snprintf(s->node_name, sizeof s->node_name, "%s", name);
     kn_arena_free(a);
     return st;
 }
 
-static struct kn_status take_range(const char *flag, const char *text, const char *like, unsigned most_bits,
-                                   char out[48], struct kn_net4 *ret)
+static struct kn_status take_range(const char *flag, const char *text, const char *like,
+                                   unsigned most_bits, char out[48], struct kn_net4 *ret)
 {
     struct kn_status st = kn_net4_parse(kn_sv_c(text), ret);
     bool good = kn_ok(st) && ret->bits >= 8 && ret->bits <= most_bits;
     kn_status_done(&st);
     if (!good)
-        return kn_error(KN_BAD_REQUEST, "--%s %s is no range of addresses: write the first of them and a length "
-                                        "of 8 to %u, such as %s", flag, text, most_bits, like);
+        return kn_error(KN_BAD_REQUEST,
+                        "--%s %s is no range of addresses: write the first of them and a length "
+                        "of 8 to %u, such as %s",
+                        flag, text, most_bits, like);
     if (text != out)
         snprintf(out, 48, "%s", text);
     return KN_STATUS_OK;
@@ -78,8 +83,10 @@ static struct kn_status check_machine(const char *flag, const char *text, struct
         char shown[KN_IP4_TEXT];
         kn_ip4_format(own.base, shown);
         if (overlap(own, range))
-            st = kn_error(KN_BAD_REQUEST, "the range %s overlaps the network %s/%u of this machine's interface %s: "
-                                          "choose another with --%s", text, shown, own.bits, i->ifa_name, flag);
+            st = kn_error(KN_BAD_REQUEST,
+                          "the range %s overlaps the network %s/%u of this machine's interface %s: "
+                          "choose another with --%s",
+                          text, shown, own.bits, i->ifa_name, flag);
     }
     freeifaddrs(list);
     return st;
@@ -92,13 +99,15 @@ struct kn_status kn_choices_apply(const struct kn_choices *c, struct kn_site *s)
         KN_TRY(take_port(s, c->port));
     if (c->node_name)
         KN_TRY(take_name(s, c->node_name));
-    KN_TRY(take_range("pod-cidr", c->pod_cidr ? c->pod_cidr : s->pod_cidr, "10.244.0.0/24", 29, s->pod_cidr,
-                      &pods));
-    KN_TRY(take_range("service-cidr", c->service_cidr ? c->service_cidr : s->service_cidr, "10.96.0.0/16", 28,
-                      s->service_cidr, &services));
+    KN_TRY(take_range("pod-cidr", c->pod_cidr ? c->pod_cidr : s->pod_cidr, "10.244.0.0/24", 29,
+                      s->pod_cidr, &pods));
+    KN_TRY(take_range("service-cidr", c->service_cidr ? c->service_cidr : s->service_cidr,
+                      "10.96.0.0/16", 28, s->service_cidr, &services));
     if (overlap(pods, services))
-        return kn_error(KN_BAD_REQUEST, "the pods' range %s and the services' range %s overlap: choose others with "
-                                        "--pod-cidr and --service-cidr", s->pod_cidr, s->service_cidr);
+        return kn_error(KN_BAD_REQUEST,
+                        "the pods' range %s and the services' range %s overlap: choose others with "
+                        "--pod-cidr and --service-cidr",
+                        s->pod_cidr, s->service_cidr);
     KN_TRY(check_machine("pod-cidr", s->pod_cidr, pods));
     KN_TRY(check_machine("service-cidr", s->service_cidr, services));
     kn_ip4_format(services.base + DNS_AT, s->cluster_dns);

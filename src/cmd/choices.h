@@ -9,6 +9,6 @@ struct kn_choices {
 #define KN_CHOICE_NONE INT64_MIN
 
 bool kn_choices_any(const struct kn_choices *c);
-// Puts them into a fresh site. KN_BAD_REQUEST names the flag and what it may be; also when pods' and
-// services' addresses overlap each other, or a network that this machine is in.
+// Puts them into a fresh site. KN_BAD_REQUEST names the flag and what it may be; also when pods'
+// and services' addresses overlap each other, or a network that this machine is in.
 struct kn_status kn_choices_apply(const struct kn_choices *c, struct kn_site *s);

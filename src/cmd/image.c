@@ -13,11 +13,12 @@
 static const struct kn_verb_help help_text = {
     .usage = "image VERB [flags]",
     .summary = "Imports, builds, lists and removes the images of this machine.",
-    .details = "  import FILE [-t NAME]    an OCI layout or archive, or a `docker save` archive\n"
-               "  build FOLDER [-t NAME]   by the recipe in the folder, from Debian packages\n"
-               "  list                     what is here\n"
-               "  remove NAME...           takes names away; the agent removes the bytes within minutes,\n"
-               "                           when no container stands on them",
+    .details =
+        "  import FILE [-t NAME]    an OCI layout or archive, or a `docker save` archive\n"
+        "  build FOLDER [-t NAME]   by the recipe in the folder, from Debian packages\n"
+        "  list                     what is here\n"
+        "  remove NAME...           takes names away; the agent removes the bytes within minutes,\n"
+        "                           when no container stands on them",
     .examples = "  knarr image build images/nginx\n  knarr image import app.tar -t app:1.0\n"
                 "  knarr image list\n",
 };
@@ -92,7 +93,8 @@ int kn_verb_image(int argc, char **argv)
     bool help;
     const struct kn_option options[] = {
         {"tag", 't', KN_OPTION_TEXT, &name, "NAME", "what the image is called"},
-        {"data", 0, KN_OPTION_TEXT, &data, "FOLDER", "the cluster's data (default " KN_SITE_DATA ")"},
+        {"data", 0, KN_OPTION_TEXT, &data, "FOLDER",
+         "the cluster's data (default " KN_SITE_DATA ")"},
     };
     struct kn_status st = kn_options_parse_args(options, 2, &argc, argv, &help);
     if (!kn_ok(st))
@@ -102,7 +104,8 @@ int kn_verb_image(int argc, char **argv)
         return help ? 0 : 2;
     }
     if (geteuid() != 0)
-        return kn_say_failed(kn_error(KN_FORBIDDEN, "this needs root: try `sudo knarr image`"), "image");
+        return kn_say_failed(kn_error(KN_FORBIDDEN, "this needs root: try `sudo knarr image`"),
+                             "image");
     struct kn_site *site = KN_NEW(struct kn_site);
     struct kn_arena *a = kn_arena_new(0, 256u << 20);
     struct kn_images *images = NULL;
@@ -125,7 +128,8 @@ int kn_verb_image(int argc, char **argv)
     else if (strcmp(argv[0], "remove") == 0)
         st = remove_some(images, argc - 1, argv + 1);
     else
-        st = kn_error(KN_BAD_REQUEST, "there is no `image %s`: import, build, list, remove", argv[0]);
+        st = kn_error(KN_BAD_REQUEST, "there is no `image %s`: import, build, list, remove",
+                      argv[0]);
     if (images)
         kn_images_close(images);
     int code = kn_ok(st) ? 0 : kn_say_failed(st, "image %s", argv[0]);

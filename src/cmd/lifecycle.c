@@ -113,7 +113,8 @@ int kn_lifecycle_need_root(const char *verb)
 {
     if (geteuid() == 0)
         return 0;
-    return kn_say_failed(kn_error(KN_FORBIDDEN, "this needs root: try `sudo knarr %s`", verb), "%s", verb);
+    return kn_say_failed(kn_error(KN_FORBIDDEN, "this needs root: try `sudo knarr %s`", verb), "%s",
+                         verb);
 }
 
 int kn_verb_down(int argc, char **argv)
@@ -121,11 +122,13 @@ int kn_verb_down(int argc, char **argv)
     const char *data = KN_SITE_DATA;
     bool help;
     const struct kn_option options[] = {
-        {"data", 0, KN_OPTION_TEXT, &data, "FOLDER", "the cluster's data (default " KN_SITE_DATA ")"},
+        {"data", 0, KN_OPTION_TEXT, &data, "FOLDER",
+         "the cluster's data (default " KN_SITE_DATA ")"},
     };
     const struct kn_verb_help text = {.usage = "down [flags]",
-                                      .summary = "Stops knarr. Pods and services go on; `knarr up` takes "
-                                                 "them over again.",
+                                      .summary =
+                                          "Stops knarr. Pods and services go on; `knarr up` takes "
+                                          "them over again.",
                                       .examples = "  knarr down\n"};
     struct kn_status st = kn_options_parse_args(options, 1, &argc, argv, &help);
     if (!kn_ok(st))
@@ -154,7 +157,7 @@ int kn_verb_down(int argc, char **argv)
     return kn_ok(st) ? 0 : kn_say_failed(st, "down");
 }
 
-// -- reset -----------------------------------------------------------------------------------------
+// -- reset ----------------------------------------------------------------------------------------
 
 // Ends the pods. Entering their mount namespace cannot be undone, so a child does it.
 static struct kn_status end_pods(const struct kn_site *s)
@@ -225,12 +228,13 @@ int kn_verb_reset(int argc, char **argv)
     const struct kn_option options[] = {
         {"yes", 'y', KN_OPTION_SWITCH, &yes, NULL, "do not ask"},
         {"kubeconfig", 0, KN_OPTION_TEXT, &kubeconfig, "FILE", "where the context is"},
-        {"data", 0, KN_OPTION_TEXT, &data, "FOLDER", "the cluster's data (default " KN_SITE_DATA ")"},
+        {"data", 0, KN_OPTION_TEXT, &data, "FOLDER",
+         "the cluster's data (default " KN_SITE_DATA ")"},
     };
-    const struct kn_verb_help text = {
-        .usage = "reset [flags]",
-        .summary = "Takes the cluster away: pods, volumes on this machine, images, network, data, context.",
-        .examples = "  knarr reset\n  knarr reset --yes\n"};
+    const struct kn_verb_help text = {.usage = "reset [flags]",
+                                      .summary = "Takes the cluster away: pods, volumes on this "
+                                                 "machine, images, network, data, context.",
+                                      .examples = "  knarr reset\n  knarr reset --yes\n"};
     struct kn_status st = kn_options_parse_args(options, KN_ARRAY_LEN(options), &argc, argv, &help);
     if (!kn_ok(st))
         return kn_say_failed(st, "reset");

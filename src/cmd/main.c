@@ -23,8 +23,9 @@ static const struct verb {
 
 static void help(FILE *out)
 {
-    fprintf(out, "knarr is the on-premises Kubernetes platform in one program.\n\nUsage: knarr VERB "
-                 "[flags]\n\nVerbs:\n");
+    fprintf(out,
+            "knarr is the on-premises Kubernetes platform in one program.\n\nUsage: knarr VERB "
+            "[flags]\n\nVerbs:\n");
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (verbs[i].summary)
             fprintf(out, "  %-12s %s\n", verbs[i].name, verbs[i].summary);

@@ -3,8 +3,8 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-static const struct kn_option *find(const struct kn_option *options, size_t count, struct kn_sv name,
-                                    char letter)
+static const struct kn_option *find(const struct kn_option *options, size_t count,
+                                    struct kn_sv name, char letter)
 {
     for (size_t i = 0; i < count; i++)
         if (letter ? options[i].letter == letter : kn_sv_is(name, options[i].name))

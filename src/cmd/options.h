@@ -24,8 +24,8 @@ struct kn_verb_help {
 };
 
 // Consumes flags from argv (which begins behind the verb); what is no flag is moved to the front,
-// and *argc says how much that is. `--` ends the flags. KN_BAD_REQUEST names the flag, what it wants
-// and the nearest one there is.
+// and *argc says how much that is. `--` ends the flags. KN_BAD_REQUEST names the flag, what it
+// wants and the nearest one there is.
 struct kn_status kn_options_parse_args(const struct kn_option *options, size_t count, int *argc,
                                        char **argv, bool *ret_help);
 void kn_options_help(FILE *out, const struct kn_verb_help *help, const struct kn_option *options,

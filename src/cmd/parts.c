@@ -16,7 +16,8 @@ struct kn_parts {
 // In this process a controller's client is a call of the server, with its account's rights.
 static struct kn_status open_client(void *arg, const char *account, struct kn_client **ret)
 {
-    static const char *const groups[] = {"system:serviceaccounts", "system:serviceaccounts:kube-system", NULL};
+    static const char *const groups[] = {"system:serviceaccounts",
+                                         "system:serviceaccounts:kube-system", NULL};
     static const char *const none[] = {NULL};
     struct kn_parts *p = arg;
     char user[256];
@@ -29,7 +30,8 @@ static struct kn_status start_scheduler(struct kn_parts *p)
 {
     static const char *const none[] = {NULL};
     KN_TRY(kn_apiserver_local(p->api, "system:kube-scheduler", none, &p->scheduler_client));
-    return kn_scheduler_start(&(struct kn_scheduler_config){.client = p->scheduler_client}, &p->scheduler);
+    return kn_scheduler_start(&(struct kn_scheduler_config){.client = p->scheduler_client},
+                              &p->scheduler);
 }
 
 struct kn_status kn_parts_start(struct kn_apiserver *api, const struct kn_site *site,
@@ -39,7 +41,8 @@ struct kn_status kn_parts_start(struct kn_apiserver *api, const struct kn_site *
     struct kn_parts *p = KN_NEW(struct kn_parts);
     p->api = api;
     struct kn_controllers_config c = {.open = open_client, .arg = p, .ca_pem = ca_pem};
-    struct kn_status s = kn_wrap(kn_controllers_start(&c, &p->controllers), "start the controllers");
+    struct kn_status s =
+        kn_wrap(kn_controllers_start(&c, &p->controllers), "start the controllers");
     if (kn_ok(s))
         s = start_scheduler(p);
     if (!kn_ok(s)) {

@@ -16,7 +16,8 @@
 static struct kn_status bind(const char *path, const char *at, unsigned long flags)
 {
     if (mount(path, at, NULL, MS_BIND, NULL) < 0 ||
-        mount(NULL, at, NULL, MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV | MS_NOEXEC | flags, NULL) < 0)
+        mount(NULL, at, NULL, MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV | MS_NOEXEC | flags,
+              NULL) < 0)
         return kn_error_errno(errno, "show %s to the server", path);
     return KN_STATUS_OK;
 }
@@ -45,7 +46,8 @@ static struct kn_status change_root(const char *data, const char *root)
     }
     // The old root is put over the new one and taken away: nothing of it stays reachable.
     if (chdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
-        chdir("/") < 0 || mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) < 0)
+        chdir("/") < 0 ||
+        mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) < 0)
         return kn_error_errno(errno, "change to the server's root");
     return KN_STATUS_OK;
 }
@@ -68,14 +70,16 @@ static struct kn_status drop_user(uid_t uid, gid_t gid)
 // started and no kernel surface beyond files, sockets and threads can be reached.
 static struct kn_status filter(void)
 {
+    // clang-format off
     static const char *const calls[] = {
         "execve", "execveat", "ptrace", "process_vm_readv", "process_vm_writev", "mount", "umount2",
         "pivot_root", "chroot", "unshare", "setns", "kexec_load", "kexec_file_load", "init_module",
-        "finit_module", "delete_module", "bpf", "perf_event_open", "keyctl", "add_key", "request_key",
-        "userfaultfd", "open_by_handle_at", "name_to_handle_at", "reboot", "swapon", "swapoff",
-        "settimeofday", "clock_settime", "adjtimex", "sethostname", "setdomainname", "quotactl",
-        "io_uring_setup", "io_uring_enter", "io_uring_register", "fsopen", "fsmount", "move_mount",
-        "open_tree", "mknod", "mknodat", "acct", "personality", "fork", "vfork"};
+        "finit_module", "delete_module", "bpf", "perf_event_open", "keyctl", "add_key",
+        "request_key", "userfaultfd", "open_by_handle_at", "name_to_handle_at", "reboot", "swapon",
+        "swapoff", "settimeofday", "clock_settime", "adjtimex", "sethostname", "setdomainname",
+        "quotactl", "io_uring_setup", "io_uring_enter", "io_uring_register", "fsopen", "fsmount",
+        "move_mount", "open_tree", "mknod", "mknodat", "acct", "personality", "fork", "vfork"};
+    // clang-format on
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
     int err = ctx ? 0 : -ENOMEM;
     for (size_t i = 0; err == 0 && i < sizeof calls / sizeof calls[0]; i++) {

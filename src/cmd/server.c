@@ -18,8 +18,8 @@
 #include "store/lmdb.h"
 
 #define FIRST_FD 3 // listening sockets, then the descriptor that wants to know when we are ready
-// History is for watchers and pages that lag: five minutes of it, but under a storm of writes no more
-// than so many revisions, or the disk would fill with what nobody reads.
+// History is for watchers and pages that lag: five minutes of it, but under a storm of writes no
+// more than so many revisions, or the disk would fill with what nobody reads.
 #define KEEP_HISTORY (300 * KN_SECOND)
 #define KEEP_REVISIONS 10000
 #define TICK (5 * KN_SECOND)
@@ -86,7 +86,8 @@ static void stop(struct server *s)
 }
 
 static struct kn_status load_again(struct server *s, const char *name,
-                                   struct kn_status (*set)(struct kn_apiserver *, const struct kn_certs *,
+                                   struct kn_status (*set)(struct kn_apiserver *,
+                                                           const struct kn_certs *,
                                                            struct kn_key *))
 {
     struct kn_identity fresh;
@@ -172,7 +173,8 @@ int kn_verb_server(int argc, char **argv)
     st = kn_site_load(&s->site, data);
     if (kn_ok(st)) {
         kn_site_data(&s->site, "server", s->folder);
-        st = kn_sandbox_enter(s->site.uid, s->site.gid, s->folder, kn_site_run(&s->site, "root", root));
+        st = kn_sandbox_enter(s->site.uid, s->site.gid, s->folder,
+                              kn_site_run(&s->site, "root", root));
     }
     prctl(PR_SET_PDEATHSIG, SIGTERM); // dropped by the change of user, so set here
     if (kn_ok(st))

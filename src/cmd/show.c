@@ -150,7 +150,8 @@ static void certificates(struct report *r, const struct kn_site *s)
     for (size_t i = 0; i < KN_ARRAY_LEN(all); i++) {
         char folder[KN_SITE_PATH];
         struct kn_certs certs = {0};
-        struct kn_status st = kn_pki_load_certs(kn_site_data(s, all[i].folder, folder), all[i].name, &certs);
+        struct kn_status st =
+            kn_pki_load_certs(kn_site_data(s, all[i].folder, folder), all[i].name, &certs);
         if (kn_ok(st) && kn_cert_info(certs.ptr[0])->not_after.ns < first)
             first = kn_cert_info(certs.ptr[0])->not_after.ns;
         if (!kn_ok(st))
@@ -162,7 +163,8 @@ static void certificates(struct report *r, const struct kn_site *s)
     if (first == 0)
         add(r, "certificates", false, "not all can be read; `knarr up` makes them anew");
     else
-        add(r, "certificates", days > 0, "good for %lld days; renewed by themselves", (long long)days);
+        add(r, "certificates", days > 0, "good for %lld days; renewed by themselves",
+            (long long)days);
 }
 
 static void print_json(const struct report *r, bool healthy)
@@ -208,8 +210,10 @@ static int show_status(const struct kn_site *s, bool json)
         print_json(r, healthy);
     } else {
         for (size_t i = 0; i < r->len; i++)
-            printf("%s %-14s %s\n", kn_say_mark(stdout, r->rows[i].good), r->rows[i].what, r->rows[i].text);
-        printf("%s; %.1f MB of memory in all\n", healthy ? "healthy" : "not healthy", (double)r->memory / 1e6);
+            printf("%s %-14s %s\n", kn_say_mark(stdout, r->rows[i].good), r->rows[i].what,
+                   r->rows[i].text);
+        printf("%s; %.1f MB of memory in all\n", healthy ? "healthy" : "not healthy",
+               (double)r->memory / 1e6);
     }
     free(r);
     return healthy ? 0 : 1;
@@ -221,13 +225,15 @@ int kn_verb_status(int argc, char **argv)
     bool help;
     const struct kn_option options[] = {
         {"output", 'o', KN_OPTION_TEXT, &output, "FORMAT", "json, for programs"},
-        {"data", 0, KN_OPTION_TEXT, &data, "FOLDER", "the cluster's data (default " KN_SITE_DATA ")"},
+        {"data", 0, KN_OPTION_TEXT, &data, "FOLDER",
+         "the cluster's data (default " KN_SITE_DATA ")"},
     };
-    const struct kn_verb_help text = {.usage = "status [flags]",
-                                      .summary = "Shows what is healthy and what is not.",
-                                      .details = "The exit code is 0 when everything is, 1 when something is "
-                                                 "not, 3 when there is no cluster.",
-                                      .examples = "  knarr status\n  knarr status -o json\n"};
+    const struct kn_verb_help text = {
+        .usage = "status [flags]",
+        .summary = "Shows what is healthy and what is not.",
+        .details = "The exit code is 0 when everything is, 1 when something is "
+                   "not, 3 when there is no cluster.",
+        .examples = "  knarr status\n  knarr status -o json\n"};
     struct kn_status st = kn_options_parse_args(options, 2, &argc, argv, &help);
     if (kn_ok(st) && output && strcmp(output, "json") != 0)
         st = kn_error(KN_BAD_REQUEST, "--output knows json only, not %s", output);
@@ -260,12 +266,13 @@ int kn_verb_kubeconfig(int argc, char **argv)
     const char *data = KN_SITE_DATA;
     bool help;
     const struct kn_option options[] = {
-        {"data", 0, KN_OPTION_TEXT, &data, "FOLDER", "the cluster's data (default " KN_SITE_DATA ")"},
+        {"data", 0, KN_OPTION_TEXT, &data, "FOLDER",
+         "the cluster's data (default " KN_SITE_DATA ")"},
     };
-    const struct kn_verb_help text = {
-        .usage = "kubeconfig [flags]",
-        .summary = "Prints the administrator's kubeconfig, for other machines: with this machine's address.",
-        .examples = "  knarr kubeconfig > knarr.yaml\n"};
+    const struct kn_verb_help text = {.usage = "kubeconfig [flags]",
+                                      .summary = "Prints the administrator's kubeconfig, for other "
+                                                 "machines: with this machine's address.",
+                                      .examples = "  knarr kubeconfig > knarr.yaml\n"};
     struct kn_status st = kn_options_parse_args(options, 1, &argc, argv, &help);
     if (!kn_ok(st))
         return kn_say_failed(st, "kubeconfig");

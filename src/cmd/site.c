@@ -83,8 +83,9 @@ struct kn_status kn_site_init(struct kn_site *s, const char *data, const char *r
 {
     *s = (struct kn_site){.port = 6443, .kubelet_port = 10250};
     if (data[0] != '/' || run[0] != '/' || strlen(data) >= sizeof s->data || strlen(run) > 60)
-        return kn_error(KN_BAD_REQUEST, "the data and run folders must be absolute paths, and the run "
-                                        "folder at most 60 characters long (sockets lie below it)");
+        return kn_error(KN_BAD_REQUEST,
+                        "the data and run folders must be absolute paths, and the run "
+                        "folder at most 60 characters long (sockets lie below it)");
     snprintf(s->data, sizeof s->data, "%s", data);
     snprintf(s->run, sizeof s->run, "%s", run);
     node_name(s->node_name);
@@ -119,7 +120,8 @@ struct kn_status kn_site_save(const struct kn_site *s)
     kn_json_encode_pretty(&text, o, 2);
     kn_buf_add_byte(&text, '\n');
     char path[KN_SITE_PATH];
-    struct kn_status st = kn_file_write(kn_site_data(s, "site.json", path), kn_buf_sv(&text), 0644, true);
+    struct kn_status st =
+        kn_file_write(kn_site_data(s, "site.json", path), kn_buf_sv(&text), 0644, true);
     kn_buf_done(&text);
     kn_arena_free(a);
     return st;

@@ -1,5 +1,6 @@
-// `knarr supervise`: keeps the server and the agent alive, hands the server its listening socket (so
-// that no connection is refused while it restarts), and renews certificates in time. One thread.
+// `knarr supervise`: keeps the server and the agent alive, hands the server its listening socket
+// (so that no connection is refused while it restarts), and renews certificates in time. One
+// thread.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -84,8 +85,10 @@ static struct kn_status open_socket(struct supervisor *s)
         return kn_error_errno(errno, "make a socket");
     setsockopt(s->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(s->listen_fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(s->listen_fd, 1024) < 0)
-        return kn_error_errno(errno, "listen on port %d: another program may have it (`ss -ltnp` shows "
-                                     "which), or choose one with `knarr up --port`", (int)s->site.port);
+        return kn_error_errno(errno,
+                              "listen on port %d: another program may have it (`ss -ltnp` shows "
+                              "which), or choose one with `knarr up --port`",
+                              (int)s->site.port);
     return KN_STATUS_OK;
 }
 
@@ -108,7 +111,8 @@ static void write_pid(struct supervisor *s, const char *name, pid_t pid)
     char path[KN_SITE_PATH], file[64], text[24];
     snprintf(file, sizeof file, "%s.pid", name);
     int n = snprintf(text, sizeof text, "%d\n", (int)pid);
-    KN_IGNORE(kn_file_write(kn_site_run(&s->site, file, path), kn_sv(text, (size_t)n), 0644, false));
+    KN_IGNORE(
+        kn_file_write(kn_site_run(&s->site, file, path), kn_sv(text, (size_t)n), 0644, false));
 }
 
 static struct kn_status start_child(struct supervisor *s, struct child *c)
@@ -203,7 +207,8 @@ static void check_certificates(struct supervisor *s)
 {
     int renewed = 0;
     s->check_at = kn_mono() + CHECK_EVERY;
-    if (kn_log_status(KN_LOG_ERROR, kn_site_pki(&s->site, &renewed), "renew certificates") && renewed) {
+    if (kn_log_status(KN_LOG_ERROR, kn_site_pki(&s->site, &renewed), "renew certificates") &&
+        renewed) {
         kn_info("%d certificates were renewed", renewed);
         for (int i = 0; i < 2; i++)
             if (s->children[i].pid)
@@ -279,8 +284,10 @@ static struct kn_status take_lock(struct supervisor *s)
     if (s->lock_fd < 0)
         return kn_error_errno(errno, "open %s", path);
     if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0)
-        return kn_error(KN_CONFLICT, "knarr runs already on this machine (process %d); `knarr status` "
-                                     "shows how it is", (int)kn_site_process(&s->site, "supervisor"));
+        return kn_error(KN_CONFLICT,
+                        "knarr runs already on this machine (process %d); `knarr status` "
+                        "shows how it is",
+                        (int)kn_site_process(&s->site, "supervisor"));
     return KN_STATUS_OK;
 }
 

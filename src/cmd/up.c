@@ -1,5 +1,5 @@
-// `knarr up`: makes the cluster if there is none, starts it, waits until it works, and gives the user
-// a kubeconfig context.
+// `knarr up`: makes the cluster if there is none, starts it, waits until it works, and gives the
+// user a kubeconfig context.
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -27,22 +27,30 @@
 static const struct kn_verb_help help_text = {
     .usage = "up [flags]",
     .summary = "Starts the cluster on this machine; makes one if there is none.",
-    .details = "Two processes are started and kept alive: the server (API server, controllers, scheduler;\n"
-               "unprivileged) and the agent (node, network, DNS; root). The context `knarr` is written into\n"
-               "your kubeconfig. Running it again is harmless.",
+    .details =
+        "Two processes are started and kept alive: the server (API server, controllers,\n"
+        "scheduler; unprivileged) and the agent (node, network, DNS; root). The context `knarr`\n"
+        "is written into your kubeconfig. Running it again is harmless.",
     .examples = "  knarr up\n  knarr up --port 7443 --pod-cidr 10.60.0.0/24\n",
 };
 
-// -- the server's user -----------------------------------------------------------------------------
+// -- the server's user ----------------------------------------------------------------------------
 
 static struct kn_status ensure_user(struct kn_site *s)
 {
     struct passwd *p = getpwnam(KN_SITE_USER);
     if (!p) {
         bool has_group = getgrnam(KN_SITE_USER) != NULL; // left by somebody: used
-        const char *const argv[] = {"useradd", "--system", has_group ? "--gid=" KN_SITE_USER : "--user-group",
-                                    "--no-create-home", "--home-dir", "/nonexistent", "--shell",
-                                    "/usr/sbin/nologin", KN_SITE_USER, NULL};
+        const char *const argv[] = {"useradd",
+                                    "--system",
+                                    has_group ? "--gid=" KN_SITE_USER : "--user-group",
+                                    "--no-create-home",
+                                    "--home-dir",
+                                    "/nonexistent",
+                                    "--shell",
+                                    "/usr/sbin/nologin",
+                                    KN_SITE_USER,
+                                    NULL};
         KN_TRY(kn_wrap(kn_process_run(argv, KN_SV_NULL, NULL, kn_mono() + 20 * KN_SECOND),
                        "make the user %s", KN_SITE_USER));
         p = getpwnam(KN_SITE_USER);
@@ -54,7 +62,7 @@ static struct kn_status ensure_user(struct kn_site *s)
     return KN_STATUS_OK;
 }
 
-// -- starting --------------------------------------------------------------------------------------
+// -- starting -------------------------------------------------------------------------------------
 
 static struct kn_status start_supervisor(const struct kn_site *s, int *ret_progress)
 {
@@ -96,12 +104,14 @@ static struct kn_status start_by_systemd(const struct kn_site *s)
         return kn_error_errno(errno, "find this program");
     program[n] = '\0';
     struct kn_buf unit = KN_BUF(16u << 10);
-    kn_buf_addf(&unit,
-                "[Unit]\nDescription=knarr, the on-premises Kubernetes platform\n"
-                "After=network-online.target\nWants=network-online.target\n\n"
-                "[Service]\nType=notify\nNotifyAccess=main\nExecStart=%s supervise --data %s\n"
-                "KillMode=mixed\nDelegate=yes\nRestart=always\nLimitNOFILE=1048576\nTasksMax=infinity\n\n"
-                "[Install]\nWantedBy=multi-user.target\n", program, s->data);
+    kn_buf_addf(
+        &unit,
+        "[Unit]\nDescription=knarr, the on-premises Kubernetes platform\n"
+        "After=network-online.target\nWants=network-online.target\n\n"
+        "[Service]\nType=notify\nNotifyAccess=main\nExecStart=%s supervise --data %s\n"
+        "KillMode=mixed\nDelegate=yes\nRestart=always\nLimitNOFILE=1048576\nTasksMax=infinity\n\n"
+        "[Install]\nWantedBy=multi-user.target\n",
+        program, s->data);
     struct kn_status st = kn_file_write(KN_UNIT_PATH, kn_buf_sv(&unit), 0644, true);
     kn_buf_done(&unit);
     KN_TRY(st);
@@ -119,8 +129,9 @@ static struct kn_status last_words(const struct kn_site *s, const char *verb)
     KN_IGNORE(kn_file_read(kn_site_data(s, name, path), 16u << 20, &text));
     struct kn_sv rest = kn_sv_trim(kn_buf_sv(&text));
     ptrdiff_t line = kn_sv_rfind(rest, '\n');
-    struct kn_status st = kn_error(KN_INTERNAL, "the %s does not stay up; its log (%s) ends with: %.*s",
-                                   verb, path, KN_SV_ARG(kn_sv_from(rest, (size_t)(line + 1))));
+    struct kn_status st =
+        kn_error(KN_INTERNAL, "the %s does not stay up; its log (%s) ends with: %.*s", verb, path,
+                 KN_SV_ARG(kn_sv_from(rest, (size_t)(line + 1))));
     kn_buf_done(&text);
     return st;
 }
@@ -209,8 +220,10 @@ static struct kn_status check_root(void)
     struct statx x;
     if (statx(AT_FDCWD, "/", 0, 0, &x) == 0 && x.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT &&
         !(x.stx_attributes & STATX_ATTR_MOUNT_ROOT))
-        return kn_error(KN_NOT_SUPPORTED, "the root folder of this system is no mount point, as in a plain chroot, and "
-                                        "containers need one: before `chroot DIR`, run `mount --bind DIR DIR`");
+        return kn_error(
+            KN_NOT_SUPPORTED,
+            "the root folder of this system is no mount point, as in a plain chroot, and "
+            "containers need one: before `chroot DIR`, run `mount --bind DIR DIR`");
     return KN_STATUS_OK;
 }
 
@@ -253,13 +266,16 @@ int kn_verb_up(int argc, char **argv)
     bool help;
     const struct kn_option options[] = {
         {"port", 0, KN_OPTION_NUMBER, &choices.port, "PORT", "of the API server (default 6443)"},
-        {"node-name", 0, KN_OPTION_TEXT, &choices.node_name, "NAME", "of this node (default: the host name)"},
-        {"pod-cidr", 0, KN_OPTION_TEXT, &choices.pod_cidr, "CIDR", "addresses of pods (default 10.244.0.0/24)"},
+        {"node-name", 0, KN_OPTION_TEXT, &choices.node_name, "NAME",
+         "of this node (default: the host name)"},
+        {"pod-cidr", 0, KN_OPTION_TEXT, &choices.pod_cidr, "CIDR",
+         "addresses of pods (default 10.244.0.0/24)"},
         {"service-cidr", 0, KN_OPTION_TEXT, &choices.service_cidr, "CIDR",
          "addresses of services (default 10.96.0.0/16)"},
         {"kubeconfig", 0, KN_OPTION_TEXT, &kubeconfig, "FILE",
          "where the context goes (default $KUBECONFIG or ~/.kube/config)"},
-        {"data", 0, KN_OPTION_TEXT, &data, "FOLDER", "the cluster's data (default " KN_SITE_DATA ")"},
+        {"data", 0, KN_OPTION_TEXT, &data, "FOLDER",
+         "the cluster's data (default " KN_SITE_DATA ")"},
         {"run", 0, KN_OPTION_TEXT, &run, "FOLDER", "sockets and pids (default " KN_SITE_RUN ")"},
     };
     struct kn_status st = kn_options_parse_args(options, KN_ARRAY_LEN(options), &argc, argv, &help);
@@ -272,8 +288,10 @@ int kn_verb_up(int argc, char **argv)
         return 0;
     }
     if (geteuid() != 0)
-        return kn_say_failed(kn_error(KN_FORBIDDEN, "namespaces, mounts and rules need root: try `sudo "
-                                                    "knarr up`"), "up");
+        return kn_say_failed(kn_error(KN_FORBIDDEN,
+                                      "namespaces, mounts and rules need root: try `sudo "
+                                      "knarr up`"),
+                             "up");
     struct kn_site *s = KN_NEW(struct kn_site);
     st = kn_site_load(s, data);
     bool fresh = st.code == KN_NOT_FOUND;
@@ -282,8 +300,9 @@ int kn_verb_up(int argc, char **argv)
         st = kn_site_init(s, data, run);
     }
     if (kn_ok(st) && !fresh && kn_choices_any(&choices))
-        st = kn_error(KN_CONFLICT, "there is a cluster already; these flags can be given only when it is "
-                                   "made (`knarr reset` takes it away)");
+        st = kn_error(KN_CONFLICT,
+                      "there is a cluster already; these flags can be given only when it is "
+                      "made (`knarr reset` takes it away)");
     if (kn_ok(st) && fresh)
         st = kn_choices_apply(&choices, s);
     char file[KN_SITE_PATH];

@@ -62,7 +62,8 @@ static struct kn_status start_services(const struct kn_site *s, struct kn_client
     int64_t deadline = kn_mono() + FILL_PATIENCE;
     const struct kn_resource *slices =
         kn_resource_find(KN_SV("discovery.k8s.io"), KN_SV("v1"), KN_SV("endpointslices"));
-    const struct kn_resource *services = kn_resource_find(KN_SV(""), KN_SV("v1"), KN_SV("services"));
+    const struct kn_resource *services =
+        kn_resource_find(KN_SV(""), KN_SV("v1"), KN_SV("services"));
     KN_TRY(kn_client_cache(client, services, NULL, deadline, &c.service_cache));
     KN_TRY(kn_client_cache(client, slices, NULL, deadline, &c.slice_cache));
     w->service_cache = c.service_cache;
