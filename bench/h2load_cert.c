@@ -18,7 +18,8 @@ void *SSL_CTX_new(const void *method)
     const char *cert = getenv("BENCH_CERT"), *key = getenv("BENCH_KEY");
     void *ctx = next(method);
     if (ctx && cert && key &&
-        (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1 || SSL_CTX_use_PrivateKey_file(ctx, key, FILETYPE_PEM) != 1))
+        (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1 ||
+         SSL_CTX_use_PrivateKey_file(ctx, key, FILETYPE_PEM) != 1))
         fprintf(stderr, "h2load_cert: %s and %s cannot be used\n", cert, key);
     return ctx;
 }

@@ -10,7 +10,8 @@
 #include "base/num.h"
 #include "wire/http.h"
 
-static const char body[] = "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"p\"}}\n";
+static const char body[] =
+    "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"p\"}}\n";
 
 static void handle(struct kn_http_req *r, void *arg)
 {

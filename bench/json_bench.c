@@ -69,18 +69,28 @@ static void measure(const struct kn_buf *b)
 
 static void make(struct kn_buf *b)
 {
-    kn_buf_addc(b, "{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[");
+    kn_buf_addc(b, "{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":"
+                   "\"1\"},\"items\":[");
     for (int i = 0; i < 2000; i++)
-        kn_buf_addf(b,
-                    "%s{\"metadata\":{\"name\":\"web-%d\",\"namespace\":\"default\",\"uid\":\"8e7c1d6a-0000-4000-8000-%012d\","
-                    "\"labels\":{\"app\":\"web\",\"pod-template-hash\":\"5d4f8c7b9\"},\"creationTimestamp\":\"2026-01-01T00:00:00Z\"},"
-                    "\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"nginx\",\"ports\":[{\"containerPort\":80,\"protocol\":\"TCP\"}],"
-                    "\"resources\":{\"limits\":{\"cpu\":\"500m\",\"memory\":\"128Mi\"}},\"env\":[{\"name\":\"TEXT\",\"value\":\"line one\\nline two\"}],"
-                    "\"terminationMessagePath\":\"/dev/termination-log\",\"imagePullPolicy\":\"Always\"}],\"restartPolicy\":\"Always\","
-                    "\"terminationGracePeriodSeconds\":30,\"dnsPolicy\":\"ClusterFirst\",\"nodeName\":\"n1\",\"priority\":0},"
-                    "\"status\":{\"phase\":\"Running\",\"podIP\":\"10.244.0.%d\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\","
-                    "\"lastProbeTime\":null,\"lastTransitionTime\":\"2026-01-01T00:00:00Z\"}],\"qosClass\":\"Burstable\"}}",
-                    i ? "," : "", i, i, i % 250);
+        kn_buf_addf(
+            b,
+            "%s{\"metadata\":{\"name\":\"web-%d\",\"namespace\":\"default\",\"uid\":\"8e7c1d6a-"
+            "0000-4000-8000-%012d\","
+            "\"labels\":{\"app\":\"web\",\"pod-template-hash\":\"5d4f8c7b9\"},"
+            "\"creationTimestamp\":\"2026-01-01T00:00:00Z\"},"
+            "\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"nginx\",\"ports\":[{"
+            "\"containerPort\":80,\"protocol\":\"TCP\"}],"
+            "\"resources\":{\"limits\":{\"cpu\":\"500m\",\"memory\":\"128Mi\"}},\"env\":[{\"name\":"
+            "\"TEXT\",\"value\":\"line one\\nline two\"}],"
+            "\"terminationMessagePath\":\"/dev/"
+            "termination-log\",\"imagePullPolicy\":\"Always\"}],\"restartPolicy\":\"Always\","
+            "\"terminationGracePeriodSeconds\":30,\"dnsPolicy\":\"ClusterFirst\",\"nodeName\":"
+            "\"n1\",\"priority\":0},"
+            "\"status\":{\"phase\":\"Running\",\"podIP\":\"10.244.0.%d\",\"conditions\":[{\"type\":"
+            "\"Ready\",\"status\":\"True\","
+            "\"lastProbeTime\":null,\"lastTransitionTime\":\"2026-01-01T00:00:00Z\"}],\"qosClass\":"
+            "\"Burstable\"}}",
+            i ? "," : "", i, i, i % 250);
     kn_buf_addc(b, "]}");
 }
 

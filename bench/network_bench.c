@@ -35,8 +35,9 @@ static void put(struct kn_cache *c, const char *text)
 static void put_service(struct kn_cache *c, int i)
 {
     char text[512];
-    snprintf(text, sizeof text, "{\"metadata\":{\"name\":\"s%d\",\"namespace\":\"d\",\"uid\":\"s%d\"},\"spec\":{"
-                                "\"clusterIP\":\"10.%d.%d.%d\",\"ports\":[{\"port\":80}]}}",
+    snprintf(text, sizeof text,
+             "{\"metadata\":{\"name\":\"s%d\",\"namespace\":\"d\",\"uid\":\"s%d\"},\"spec\":{"
+             "\"clusterIP\":\"10.%d.%d.%d\",\"ports\":[{\"port\":80}]}}",
              i, i, 97 + i / 40000, i / 200 % 200, i % 200 + 1);
     put(c, text);
 }
@@ -46,9 +47,13 @@ static void put_slice(struct kn_cache *c, int i, int last)
     char text[1024];
     snprintf(text, sizeof text,
              "{\"metadata\":{\"name\":\"s%d-x\",\"namespace\":\"d\",\"uid\":\"x%d\",\"labels\":{"
-             "\"kubernetes.io/service-name\":\"s%d\"}},\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"\",\"port\":8080}],"
-             "\"endpoints\":[{\"addresses\":[\"10.244.1.1\"]},{\"addresses\":[\"10.244.1.2\"]},{\"addresses\":"
-             "[\"10.244.2.%d\"]}]}", i, i, i, last);
+             "\"kubernetes.io/"
+             "service-name\":\"s%d\"}},\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"\",\"port\":"
+             "8080}],"
+             "\"endpoints\":[{\"addresses\":[\"10.244.1.1\"]},{\"addresses\":[\"10.244.1.2\"]},{"
+             "\"addresses\":"
+             "[\"10.244.2.%d\"]}]}",
+             i, i, i, last);
     put(c, text);
 }
 
@@ -61,11 +66,16 @@ static int compare(const void *a, const void *b)
 static void ask_names(struct kn_cache *services, struct kn_cache *slices)
 {
     struct kn_dns *dns;
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(0x0a60000a)};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(0x0a60000a)};
     char name[64], in[512];
-    check(kn_dns_start(&(struct kn_dns_config){.domain = KN_SV("cluster.local"), .address = 0x0a60000a, .port = 53,
-                                               .service_cache = services, .slice_cache = slices,
-                                               .resolv_conf = "/dev/null"}, &dns));
+    check(kn_dns_start(&(struct kn_dns_config){.domain = KN_SV("cluster.local"),
+                                               .address = 0x0a60000a,
+                                               .port = 53,
+                                               .service_cache = services,
+                                               .slice_cache = slices,
+                                               .resolv_conf = "/dev/null"},
+                       &dns));
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
         exit(1);
@@ -78,7 +88,8 @@ static void ask_names(struct kn_cache *services, struct kn_cache *slices)
             exit(1);
         kn_buf_done(&q);
     }
-    printf("names, one at a time            %8.0f a second\n", QUESTIONS / ((double)(kn_mono() - begin) / 1e9));
+    printf("names, one at a time            %8.0f a second\n",
+           QUESTIONS / ((double)(kn_mono() - begin) / 1e9));
     close(fd);
     kn_dns_stop(dns);
 }
@@ -94,8 +105,11 @@ int main(void)
         put_service(services, i);
         put_slice(slices, i, 3);
     }
-    struct kn_services_config config = {.run_dir = kn_lab_dir(), .node = KN_SV("n"), .pods = {0x0af40000, 16},
-                                        .services = {0x0a600000, 12}, .service_cache = services,
+    struct kn_services_config config = {.run_dir = kn_lab_dir(),
+                                        .node = KN_SV("n"),
+                                        .pods = {0x0af40000, 16},
+                                        .services = {0x0a600000, 12},
+                                        .service_cache = services,
                                         .slice_cache = slices};
     int64_t begin = kn_mono();
     check(kn_services_start(&config, &s));
@@ -113,8 +127,8 @@ int main(void)
         times[i] = kn_mono() - begin;
     }
     qsort(times, CHANGES, sizeof *times, compare);
-    printf("one endpoint changes, p50 / p99 %8.3f / %.3f ms (budget 5 ms)\n", (double)times[CHANGES / 2] / 1e6,
-           (double)times[CHANGES * 99 / 100] / 1e6);
+    printf("one endpoint changes, p50 / p99 %8.3f / %.3f ms (budget 5 ms)\n",
+           (double)times[CHANGES / 2] / 1e6, (double)times[CHANGES * 99 / 100] / 1e6);
     ask_names(services, slices);
     kn_services_stop(s);
     kn_cache_free(services);

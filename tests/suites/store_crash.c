@@ -49,7 +49,8 @@ static void acknowledged(struct kn_write *w)
 
 static void value_of(int64_t n, char *out, size_t size)
 {
-    snprintf(out, size, "value of %lld, checked by %lld", (long long)n, (long long)(n * 7919 % 10007));
+    snprintf(out, size, "value of %lld, checked by %lld", (long long)n,
+             (long long)(n * 7919 % 10007));
 }
 
 static void write_until_killed(const char *folder, int64_t from, int pipe_fd)

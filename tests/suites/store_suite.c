@@ -45,8 +45,8 @@ static int tear_down(void **state)
 #define SUITE(name) static void name(void **state)
 #define STORE (((struct fixture *)*state)->store)
 
-static struct kn_status put(struct kn_store *s, const char *key, const char *value, int64_t expected,
-                            int64_t *rev)
+static struct kn_status put(struct kn_store *s, const char *key, const char *value,
+                            int64_t expected, int64_t *rev)
 {
     struct kn_write w = {.change = KN_CHANGE_PUT,
                          .key = kn_sv_c(key),
@@ -72,8 +72,8 @@ static bool note_kv(void *arg, const struct kn_kv *kv)
     return true;
 }
 
-static void range_is(struct kn_store *s, const char *from, const char *to, int64_t rev, size_t limit,
-                     const char *want, bool want_more)
+static void range_is(struct kn_store *s, const char *from, const char *to, int64_t rev,
+                     size_t limit, const char *want, bool want_more)
 {
     struct kn_buf out = KN_BUF(1 << 16);
     bool more;
@@ -164,7 +164,8 @@ SUITE(tells_every_change_once_and_in_order)
     ktest_ok(kn_store_replay(STORE, KN_SV("/x/"), KN_SV("/x0"), 1, note_event, &again));
     ktest_eq_str(kn_buf_cstr(&again), "+2 /x/1=b<1;-4 /x/1=b<2;");
     ktest_ok(kn_store_compact(STORE, 2));
-    ktest_fails(kn_store_replay(STORE, KN_SV_NULL, KN_SV_NULL, 1, note_event, &again), EXPIRED, NULL);
+    ktest_fails(kn_store_replay(STORE, KN_SV_NULL, KN_SV_NULL, 1, note_event, &again), EXPIRED,
+                NULL);
     kn_buf_done(&seen);
     kn_buf_done(&again);
 }
@@ -253,8 +254,8 @@ SUITE(keeps_everything_when_it_is_opened_again)
         {kind ": competing writers get one order", competing_writers_get_one_order_without_gaps,   \
          set_up, tear_down, (void *)(uintptr_t)kind},                                              \
     {                                                                                              \
-        kind ": keeps everything when it is opened again", keeps_everything_when_it_is_opened_again, \
-            set_up, tear_down, (void *)(uintptr_t)kind                                             \
+        kind ": keeps everything when it is opened again",                                         \
+            keeps_everything_when_it_is_opened_again, set_up, tear_down, (void *)(uintptr_t)kind   \
     }
 
 int main(void)
