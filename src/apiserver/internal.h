@@ -159,6 +159,8 @@ struct kn_status kn_rest_open(struct kn_apiserver *s);
 // When the HTTP server exists and before it starts.
 void kn_rest_open_watchers(struct kn_apiserver *s);
 void kn_rest_count_watcher(struct kn_rest *rest, int thread, int change);
+// wake.c: its watchers have something to look at. Any thread, after the ring has it.
+void kn_wake_watchers(struct kn_rest *rest);
 void kn_rest_close(struct kn_apiserver *s);
 // Key of an object: in the arena.
 struct kn_sv kn_rest_key(struct kn_arena *a, const struct kn_rest *rest, struct kn_sv ns,
@@ -202,6 +204,13 @@ struct kn_status kn_rbac_may_grant(struct kn_request *r, const struct kn_json *o
                                    const struct kn_obj *old);
 // KN_CODE OK: allowed; KN_FORBIDDEN with the reason; KN_NOT_FOUND: no opinion.
 struct kn_status kn_node_authorize(struct kn_apiserver *s, const struct kn_attributes *q);
+
+// Work that blocks, for one of the worker threads. The owner keeps the job until it runs.
+struct kn_job {
+    struct kn_list link;
+    void (*run)(struct kn_job *job); // may free it
+};
+bool kn_apiserver_run_job(struct kn_apiserver *s, struct kn_job *job); // false: the server stops
 
 // Dispatch: runs a resource request (not watch, not connect) and fills r->answer. Blocks on writes.
 void kn_request_run(struct kn_request *r);
@@ -300,7 +309,7 @@ struct kn_apiserver {
     const struct kn_resource **served;
     size_t served_count;
     struct kn_map rest_by_prefix; // "<group>/<plural>" as in keys
-    // writers: threads that run requests which block
+    // threads that run jobs: requests which block, reads of the past
     struct kn_queue work;
     pthread_t workers[32];
     size_t worker_count;

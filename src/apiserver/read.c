@@ -82,6 +82,10 @@ static bool take(void *arg, const struct kn_obj *o)
 static bool take_stored(void *arg, const struct kn_kv *kv)
 {
     struct lister *l = arg;
+    if (l->full) { // only counted: what is beyond the page is not decoded
+        l->beyond++;
+        return true;
+    }
     const struct kn_obj *o;
     l->status = kn_rest_decode(l->r->rest, kv->key, kv->value, kv->mod_rev, &o);
     if (!kn_ok(l->status))

@@ -6,14 +6,6 @@
 // Encrypted values begin with this, which no place for a splice (4 bytes, small) can be.
 static const char encrypted_magic[4] = {(char)0xff, 'K', 'E', '1'};
 
-struct kn_wake {
-    struct kn_task task;
-    struct kn_rest *rest;
-    int thread;
-    _Atomic bool posted;
-    _Atomic int watchers;
-};
-
 static bool is_secret(const struct kn_rest *rest)
 {
     return kn_sv_is(rest->resource->plural, "secrets") && rest->resource->group.len == 0;
@@ -129,13 +121,6 @@ static struct kn_rest *rest_of_key(struct kn_apiserver *s, struct kn_sv key)
     return kn_map_get(&s->rest_by_prefix, kn_sv_first(rest, (size_t)(a + 1 + b)));
 }
 
-static void wake_watchers(struct kn_task *t)
-{
-    struct kn_wake *w = KN_CONTAINER_OF(t, struct kn_wake, task);
-    w->posted = false; // before the events are looked at: none is missed
-    kn_watch_pump_all(w->rest, w->thread);
-}
-
 static void ring_put(struct kn_rest *rest, enum kn_event_type type, const struct kn_obj *obj,
                      const struct kn_obj *old)
 {
@@ -149,13 +134,7 @@ static void ring_put(struct kn_rest *rest, enum kn_event_type type, const struct
         *e = (struct kn_ring_event){obj->rev, type, kn_obj_ref(obj), old ? kn_obj_ref(old) : NULL};
         rest->ring_next++;
     }
-    for (int i = 0; rest->wakes && i < kn_http_server_threads(rest->server->http); i++) {
-        struct kn_wake *w = &rest->wakes[i];
-        if (w->watchers > 0 && !w->posted) {
-            w->posted = true;
-            kn_loop_post(kn_http_server_loop(rest->server->http, i), &w->task);
-        }
-    }
+    kn_wake_watchers(rest);
 }
 
 static void observe(void *arg, const struct kn_store_event *e)
@@ -260,29 +239,6 @@ struct kn_status kn_rest_open(struct kn_apiserver *s)
         s->rests[i]->ring_floor = rev;
     }
     return KN_STATUS_OK;
-}
-
-// After the HTTP server exists, before it starts.
-void kn_rest_open_watchers(struct kn_apiserver *s)
-{
-    int threads = kn_http_server_threads(s->http);
-    for (size_t i = 0; i < s->rest_count; i++) {
-        struct kn_rest *rest = s->rests[i];
-        struct kn_wake *wakes = kn_calloc((size_t)threads, sizeof *wakes);
-        rest->watchers = kn_calloc((size_t)threads, sizeof *rest->watchers);
-        for (int t = 0; t < threads; t++) {
-            kn_list_init(&rest->watchers[t]);
-            wakes[t].rest = rest;
-            wakes[t].thread = t;
-            wakes[t].task.run = wake_watchers;
-        }
-        __atomic_store_n(&rest->wakes, wakes, __ATOMIC_RELEASE);
-    }
-}
-
-void kn_rest_count_watcher(struct kn_rest *rest, int thread, int change)
-{
-    rest->wakes[thread].watchers += change;
 }
 
 void kn_rest_close(struct kn_apiserver *s)

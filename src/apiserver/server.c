@@ -72,20 +72,31 @@ void kn_request_run(struct kn_request *r)
     }
 }
 
-struct work {
-    struct kn_list link;
-    struct kn_request *r;
-};
-
 static void *work_thread(void *arg)
 {
     struct kn_apiserver *s = arg;
     for (struct kn_list *l; (l = kn_queue_take(&s->work, KN_FOREVER));) {
-        struct kn_request *r = KN_CONTAINER_OF(l, struct work, link)->r;
-        kn_request_run(r);
-        kn_answer_send(r); // ends the HTTP request: r is gone
+        struct kn_job *job = KN_CONTAINER_OF(l, struct kn_job, link);
+        job->run(job);
     }
     return NULL;
+}
+
+bool kn_apiserver_run_job(struct kn_apiserver *s, struct kn_job *job)
+{
+    return kn_queue_put(&s->work, &job->link);
+}
+
+struct work {
+    struct kn_job job;
+    struct kn_request *r;
+};
+
+static void run_request(struct kn_job *job)
+{
+    struct kn_request *r = KN_CONTAINER_OF(job, struct work, job)->r;
+    kn_request_run(r);
+    kn_answer_send(r); // ends the HTTP request: r is gone
 }
 
 static void fail(struct kn_request *r, struct kn_status s)
@@ -101,8 +112,8 @@ static void to_worker(struct kn_request *r)
         fail(r, kn_arena_error(r->arena, "the request"));
         return;
     }
-    w->r = r;
-    if (!kn_queue_put(&r->server->work, &w->link))
+    *w = (struct work){.job.run = run_request, .r = r};
+    if (!kn_apiserver_run_job(r->server, &w->job))
         fail(r, kn_error(KN_UNAVAILABLE, "the server is stopping"));
 }
 
@@ -171,7 +182,10 @@ static void handle(struct kn_http_req *http, void *arg)
         fail(r, st);
         return;
     }
-    bool read = r->action == KN_ACT_GET || r->action == KN_ACT_LIST;
+    // from the watch cache: but lists of a past revision come from the store
+    bool read = r->action == KN_ACT_GET ||
+                (r->action == KN_ACT_LIST && r->options.continue_token.len == 0 &&
+                 !kn_sv_is(r->options.version_match, "Exact"));
     if (r->action == KN_ACT_WATCH && !verb_served(r))
         fail(r, not_allowed(r));
     else if (r->action == KN_ACT_WATCH)

@@ -1,129 +1,63 @@
 // Watches: each lives in the loop thread of its connection, remembers the revision it has told, and
 // is woken when its resource has changed. Events come from the ring, or from the store's history
-// when the watcher is older than the ring; a slow reader is simply told later.
-#include "apiserver/internal.h"
+// (read by a worker) when the watcher is older than the ring; a slow reader is simply told later.
+#include "apiserver/watch.h"
+
 #include "base/num.h"
-#include "meta/print.h"
-#include "meta/proto.h"
 
 #define PENDING_MAX (1u << 20) // bytes that wait for a slow client before we stop reading events
 #define BOOKMARK_EVERY (60 * KN_SECOND)
 #define DEFAULT_TIMEOUT (1800 * KN_SECOND)
+#define REPLAY_EVENTS 1000 // of one replay job, and bytes: then it is told before the next is read
+#define REPLAY_BYTES (4u << 20)
 
-struct kn_watcher {
-    struct kn_list link; // in rest->watchers[thread]
-    struct kn_request r; // its arena is the HTTP request's: lives as long as the watch
-    struct kn_selector *labels, *fields;
-    int64_t rev; // told up to here
-    struct kn_timer end, bookmark;
-    bool blocked; // too much is pending
-    bool headers; // a table's columns have been sent
-    bool initial_mark; // the bookmark that ends the initial events is still to come
-    int thread;
+// Events out of the store's history. While `running`, a worker has it.
+struct kn_watch_replay {
+    struct kn_job job;
+    struct kn_task back;
+    struct kn_watcher *w;
+    int64_t after, upto;
+    KN_VEC(struct kn_ring_event) events;
+    size_t next, bytes;
+    struct kn_status status;
+    bool running;
+    bool whole; // all up to `upto`
 };
 
-static void end_watch(struct kn_watcher *w)
+static void free_replay(struct kn_watch_replay *p)
 {
-    struct kn_loop *loop = kn_http_loop(w->r.http);
-    kn_timer_cancel(loop, &w->end);
-    kn_timer_cancel(loop, &w->bookmark);
-    kn_list_remove(&w->link);
-    kn_rest_count_watcher(w->r.rest, w->thread, -1);
-}
-
-// -- one event -----------------------------------------------------------------------------------
-
-static void release_obj(void *o)
-{
-    kn_obj_unref(o);
-}
-
-static void send_frame(struct kn_watcher *w, const char *type, struct kn_buf *object)
-{
-    struct kn_buf frame = KN_BUF(object->len + 256);
-    if (w->r.media == KN_MEDIA_PROTOBUF) {
-        KN_IGNORE(kn_proto_watch_frame(&frame, kn_sv_c(type), kn_buf_sv(object)));
-    } else {
-        kn_buf_addf(&frame, "{\"type\":\"%s\",\"object\":", type);
-        kn_buf_add(&frame, kn_buf_sv(object));
-        kn_buf_addc(&frame, "}\n");
-    }
-    kn_http_stream_copy(w->r.http, kn_buf_sv(&frame));
-    kn_buf_done(&frame);
-}
-
-static void send_tree(struct kn_watcher *w, const char *type, const struct kn_json *tree)
-{
-    struct kn_buf body = KN_BUF(16u << 20);
-    struct kn_status s = kn_answer_encode_tree(&w->r, tree, &body);
-    if (kn_log_status(KN_LOG_ERROR, s, "encode a watch event"))
-        send_frame(w, type, &body);
-    kn_buf_done(&body);
-}
-
-static struct kn_json *table_row(struct kn_request *r, struct kn_watcher *w,
-                                 const struct kn_json *tree, const struct kn_obj *obj)
-{
-    struct kn_json *table = kn_print_table(r->arena, r->resource, r->as_version);
-    enum kn_table_include include = KN_TABLE_METADATA;
-    KN_IGNORE(kn_table_include_parse(r->options.table_include, &include));
-    kn_json_append(kn_json_ensure_array(r->arena, table, KN_K_rows),
-                   kn_print_row(r->arena, r->resource, tree, include, kn_now()));
-    struct kn_json *m = kn_json_ensure_object(r->arena, table, KN_K_metadata);
-    kn_json_set_str(r->arena, m, KN_K_resourceVersion,
-                    kn_arena_printf(r->arena, "%lld", (long long)obj->rev));
-    if (w->headers)
-        kn_json_set(r->arena, table, KN_K_columnDefinitions, kn_json_new_null(r->arena));
-    w->headers = true;
-    return table;
-}
-
-// In a form that is not the object's own bytes: made in an arena of its own.
-static void send_converted(struct kn_watcher *w, const char *type, const struct kn_obj *obj)
-{
-    struct kn_request r = w->r;
-    r.arena = kn_arena_new(4096, 64u << 20);
-    struct kn_json *tree = NULL;
-    struct kn_status s = kn_answer_tree(&r, obj, &tree);
-    if (kn_ok(s)) {
-        if (r.as == KN_AS_TABLE) {
-            tree = table_row(&r, w, tree, obj);
-        } else if (r.as == KN_AS_METADATA) {
-            struct kn_json *o = kn_json_new_object(r.arena);
-            kn_json_set_str(r.arena, o, KN_K_kind, KN_SV("PartialObjectMetadata"));
-            kn_json_set_str(r.arena, o, KN_K_apiVersion, KN_SV("meta.k8s.io/v1"));
-            kn_json_set(r.arena, o, KN_K_metadata,
-                        kn_json_copy_shallow_text(r.arena, kn_json_get(tree, KN_K_metadata)));
-            tree = o;
-        }
-        send_tree(w, type, tree);
-    }
-    kn_log_status(KN_LOG_ERROR, s, "convert a watch event");
-    kn_arena_free(r.arena);
-}
-
-static void send_event(struct kn_watcher *w, const char *type, const struct kn_obj *obj)
-{
-    bool plain = w->r.media == KN_MEDIA_JSON && w->r.as == KN_AS_OBJECT &&
-                 w->r.resource->hub == w->r.resource;
-    if (!plain) {
-        send_converted(w, type, obj);
+    if (!p)
         return;
+    for (size_t i = p->next; i < p->events.len; i++) {
+        kn_obj_unref(p->events.ptr[i].obj);
+        kn_obj_unref(p->events.ptr[i].old);
     }
-    static const struct {
-        const char *type;
-        struct kn_sv head;
-    } heads[] = {{"ADDED", {"{\"type\":\"ADDED\",\"object\":", 25}},
-                 {"MODIFIED", {"{\"type\":\"MODIFIED\",\"object\":", 28}},
-                 {"DELETED", {"{\"type\":\"DELETED\",\"object\":", 27}}};
-    struct kn_sv head = heads[0].head;
-    for (size_t i = 0; i < KN_ARRAY_LEN(heads); i++)
-        if (strcmp(type, heads[i].type) == 0)
-            head = heads[i].head;
-    struct kn_piece pieces[3] = {{.bytes = head},
-                                 {obj->text, release_obj, (void *)(uintptr_t)kn_obj_ref(obj)},
-                                 {.bytes = KN_SV("}\n")}};
-    kn_http_stream_write(w->r.http, pieces, 3);
+    KN_VEC_DONE(&p->events);
+    kn_status_done(&p->status);
+    free(p);
+}
+
+// Ends the watch; w is gone, unless a worker still has its replay.
+static void finish(struct kn_watcher *w, enum kn_watch_finish how)
+{
+    if (w->finish == KN_WATCH_GOES_ON) {
+        struct kn_loop *loop = kn_http_loop(w->r.http);
+        kn_timer_cancel(loop, &w->end);
+        kn_timer_cancel(loop, &w->bookmark);
+        kn_list_remove(&w->link);
+        kn_rest_count_watcher(w->r.rest, w->thread, -1);
+        w->finish = how;
+    }
+    if (w->replay && w->replay->running)
+        return;
+    free_replay(w->replay);
+    for (size_t i = w->state_next; i < w->state.len; i++)
+        kn_obj_unref(w->state.ptr[i]);
+    KN_VEC_DONE(&w->state);
+    if (w->finish == KN_WATCH_BREAKS)
+        kn_http_stream_abort(w->r.http);
+    else
+        kn_http_stream_end(w->r.http);
 }
 
 static bool matches(const struct kn_watcher *w, const struct kn_obj *o)
@@ -133,109 +67,119 @@ static bool matches(const struct kn_watcher *w, const struct kn_obj *o)
            kn_selector_matches_fields(w->fields, o->root);
 }
 
-// What a change of (old -> obj) is for somebody who sees only what his selectors match.
-static void tell(struct kn_watcher *w, enum kn_event_type type, const struct kn_obj *obj,
-                 const struct kn_obj *old)
+// What a change is for somebody who sees only what his selectors match. Drops the references.
+static void tell(struct kn_watcher *w, const struct kn_ring_event *e)
 {
-    bool now = type != KN_EVENT_DELETED && matches(w, obj);
-    bool before = old ? matches(w, old) : type == KN_EVENT_DELETED && matches(w, obj);
+    bool deleted = e->type == KN_EVENT_DELETED;
+    bool now = !deleted && matches(w, e->obj);
+    bool before = e->old ? matches(w, e->old) : deleted && matches(w, e->obj);
     if (now)
-        send_event(w, before ? "MODIFIED" : "ADDED", obj);
+        kn_watch_send(w, before ? "MODIFIED" : "ADDED", e->obj);
     else if (before)
-        send_event(w, "DELETED", obj);
-    w->rev = obj->rev;
+        kn_watch_send(w, "DELETED", e->obj);
+    w->rev = e->rev;
+    kn_obj_unref(e->obj);
+    kn_obj_unref(e->old);
 }
 
-static void send_bookmark(struct kn_watcher *w, bool initial_end)
-{
-    struct kn_arena *a = kn_arena_new(1024, 16u << 10);
-    struct kn_request *r = &w->r;
-    struct kn_json *o = kn_json_new_object(a);
-    char api[128];
-    struct kn_sv kind = r->resource->kind, version = kn_resource_api_version(r->resource, api);
-    if (r->as == KN_AS_METADATA) {
-        kind = KN_SV("PartialObjectMetadata");
-        version = KN_SV("meta.k8s.io/v1");
-    } else if (r->as == KN_AS_TABLE) {
-        kind = KN_SV("Table");
-        version = KN_SV("meta.k8s.io/v1");
-    }
-    kn_json_set_str(a, o, KN_K_kind, kind);
-    kn_json_set_str(a, o, KN_K_apiVersion, version);
-    struct kn_json *m = kn_json_ensure_object(a, o, KN_K_metadata);
-    kn_json_set_str(a, m, KN_K_resourceVersion, kn_arena_printf(a, "%lld", (long long)w->rev));
-    if (initial_end)
-        kn_json_set_sv(a, kn_json_ensure_object(a, m, KN_K_annotations),
-                       KN_SV("k8s.io/initial-events-end"), kn_json_new_str(a, KN_SV("true")));
-    if (r->as == KN_AS_TABLE)
-        kn_json_set(a, o, KN_K_rows, kn_json_new_array(a));
-    send_tree(w, "BOOKMARK", o);
-    kn_arena_free(a);
-}
-
-// -- catching up -----------------------------------------------------------------------------------
-
-struct replay {
-    struct kn_watcher *w;
-    struct kn_status status;
-};
-
-static bool replay_one(void *arg, const struct kn_store_event *e)
-{
-    struct replay *p = arg;
-    struct kn_rest *rest = p->w->r.rest;
-    const struct kn_obj *obj = NULL, *old = NULL;
-    p->status = kn_rest_decode(rest, e->key, e->value, e->rev, &obj);
-    if (kn_ok(p->status) && e->prev_rev)
-        p->status = kn_rest_decode(rest, e->key, e->prev_value, e->prev_rev, &old);
-    if (kn_ok(p->status))
-        tell(p->w,
-             e->change == KN_CHANGE_DELETE ? KN_EVENT_DELETED
-             : old                         ? KN_EVENT_MODIFIED
-                                           : KN_EVENT_ADDED,
-             obj, old);
-    kn_obj_unref(obj);
-    kn_obj_unref(old);
-    return kn_ok(p->status) && kn_http_stream_pending(p->w->r.http) < PENDING_MAX;
-}
-
-static struct kn_status replay_store(struct kn_watcher *w)
-{
-    struct kn_arena *a = kn_arena_new(512, 4096);
-    struct kn_sv from = kn_arena_dup(a, kn_sv_c(w->r.rest->prefix));
-    struct replay p = {w, KN_STATUS_OK};
-    struct kn_status s = kn_store_replay(w->r.server->config.store, from,
-                                         kn_store_prefix_end(a, from), w->rev, replay_one, &p);
-    kn_arena_free(a);
-    if (kn_ok(s))
-        return p.status;
-    kn_status_done(&p.status);
-    return s;
-}
-
-static void fail_watch(struct kn_watcher *w, struct kn_status s)
+static void fail_watch(struct kn_watcher *w, struct kn_status s, int64_t floor)
 {
     if (s.code == KN_EXPIRED) {
         kn_status_done(&s);
         s = kn_error(KN_EXPIRED, "too old resource version: %lld (%lld)", (long long)w->rev,
-                     (long long)w->r.rest->ring_floor);
+                     (long long)floor);
     }
     struct kn_arena *a = kn_arena_new(1024, 64u << 10);
-    send_tree(w, "ERROR", kn_status_object(a, &s));
+    kn_watch_send_tree(w, "ERROR", kn_status_object(a, &s));
     kn_arena_free(a);
     kn_status_done(&s);
-    end_watch(w);
-    kn_http_stream_end(w->r.http);
+    finish(w, KN_WATCH_ENDS);
 }
+
+// -- the store's history -----------------------------------------------------------------------------
+
+static bool replay_one(void *arg, const struct kn_store_event *e)
+{
+    struct kn_watch_replay *p = arg;
+    struct kn_rest *rest = p->w->r.rest; // set before the job began, and kept until it is back
+    if (e->rev > p->upto)
+        return false;
+    struct kn_ring_event event = {.rev = e->rev};
+    p->status = kn_rest_decode(rest, e->key, e->value, e->rev, &event.obj);
+    if (kn_ok(p->status) && e->prev_rev)
+        p->status = kn_rest_decode(rest, e->key, e->prev_value, e->prev_rev, &event.old);
+    if (!kn_ok(p->status)) {
+        kn_obj_unref(event.obj);
+        return false;
+    }
+    event.type = e->change == KN_CHANGE_DELETE ? KN_EVENT_DELETED
+                 : event.old                   ? KN_EVENT_MODIFIED
+                                               : KN_EVENT_ADDED;
+    KN_VEC_PUSH(&p->events, event);
+    p->bytes += e->value.len + e->prev_value.len;
+    p->whole = p->events.len < REPLAY_EVENTS && p->bytes < REPLAY_BYTES;
+    return p->whole;
+}
+
+static bool pump(struct kn_watcher *w);
+
+static void replay_back(struct kn_task *t)
+{
+    struct kn_watch_replay *p = KN_CONTAINER_OF(t, struct kn_watch_replay, back);
+    struct kn_watcher *w = p->w;
+    p->running = false;
+    if (w->finish != KN_WATCH_GOES_ON)
+        finish(w, w->finish);
+    else
+        pump(w);
+}
+
+static void replay_job(struct kn_job *job)
+{
+    struct kn_watch_replay *p = KN_CONTAINER_OF(job, struct kn_watch_replay, job);
+    struct kn_rest *rest = p->w->r.rest;
+    struct kn_arena *a = kn_arena_new(512, 4096);
+    struct kn_sv from = kn_arena_dup(a, kn_sv_c(rest->prefix));
+    struct kn_status s = kn_store_replay(rest->server->config.store, from,
+                                         kn_store_prefix_end(a, from), p->after, replay_one, p);
+    kn_arena_free(a);
+    if (kn_ok(p->status))
+        p->status = s;
+    else
+        kn_status_done(&s);
+    kn_loop_post(kn_http_loop(p->w->r.http), &p->back);
+}
+
+// Has a worker read what lies between the watcher and the ring. What is newer comes from the ring:
+// nobody is told what the caches do not show yet.
+static void start_replay(struct kn_watcher *w, int64_t floor)
+{
+    struct kn_watch_replay *p = KN_NEW(struct kn_watch_replay);
+    *p = (struct kn_watch_replay){.job.run = replay_job,
+                                  .back.run = replay_back,
+                                  .w = w,
+                                  .after = w->rev,
+                                  .upto = floor,
+                                  .running = true,
+                                  .whole = true};
+    w->replay = p;
+    if (!kn_apiserver_run_job(w->r.server, &p->job)) {
+        p->status = kn_error(KN_UNAVAILABLE, "the server is stopping");
+        kn_loop_post(kn_http_loop(w->r.http), &p->back);
+    }
+}
+
+// -- telling -----------------------------------------------------------------------------------------
 
 // Copies up to n events after w->rev out of the ring. Returns -1 if the ring does not reach back.
 #define CHUNK 32
-static int from_ring(struct kn_watcher *w, struct kn_ring_event *out)
+static int from_ring(struct kn_watcher *w, struct kn_ring_event *out, int64_t *ret_floor)
 {
     struct kn_rest *rest = w->r.rest;
     int n = 0;
     KN_LOCKED(&rest->ring_lock)
     {
+        *ret_floor = rest->ring_floor;
         if (w->rev < rest->ring_floor) {
             n = -1;
         } else {
@@ -260,39 +204,82 @@ static int from_ring(struct kn_watcher *w, struct kn_ring_event *out)
     return n;
 }
 
-// Tells what there is to tell. False: the watch has ended.
+static bool takes_more(struct kn_watcher *w)
+{
+    w->blocked = kn_http_stream_pending(w->r.http) >= PENDING_MAX;
+    return !w->blocked;
+}
+
+// What was there when the watch began, as ADDED. False: it stopped before the end.
+static bool tell_state(struct kn_watcher *w)
+{
+    while (w->state_next < w->state.len) {
+        if (!takes_more(w))
+            return false;
+        const struct kn_obj *o = w->state.ptr[w->state_next++];
+        kn_watch_send(w, "ADDED", o);
+        kn_obj_unref(o);
+    }
+    if (w->state.ptr) {
+        KN_VEC_DONE(&w->state);
+        w->state_next = 0;
+    }
+    return true;
+}
+
+// False: it stopped before the end, or the watch has ended.
+static bool tell_replay(struct kn_watcher *w)
+{
+    struct kn_watch_replay *p = w->replay;
+    if (!p)
+        return true;
+    if (p->running)
+        return false;
+    while (p->next < p->events.len) {
+        if (!takes_more(w))
+            return false;
+        tell(w, &p->events.ptr[p->next++]);
+    }
+    struct kn_status s = p->status;
+    p->status = KN_STATUS_OK;
+    int64_t upto = p->upto;
+    if (kn_ok(s) && p->whole)
+        w->rev = upto;
+    w->replay = NULL;
+    free_replay(p);
+    if (kn_ok(s))
+        return true;
+    fail_watch(w, s, upto);
+    return false;
+}
+
+// Tells what there is to tell. False: it goes on later (on_drain, replay_back), or has ended.
 static bool pump(struct kn_watcher *w)
 {
     struct kn_ring_event events[CHUNK];
-    for (;;) {
-        if (kn_http_stream_pending(w->r.http) >= PENDING_MAX) {
-            w->blocked = true; // on_drain goes on
-            return true;
-        }
-        int n = from_ring(w, events);
+    int n = CHUNK;
+    while (n == CHUNK) {
+        int64_t floor;
+        if (!tell_state(w) || !tell_replay(w))
+            return false;
+        n = from_ring(w, events, &floor);
         if (n < 0) {
-            int64_t before = w->rev;
-            struct kn_status s = replay_store(w);
-            if (!kn_ok(s)) {
-                fail_watch(w, s);
-                return false;
-            }
-            if (w->rev == before) // nothing of this resource in between
-                KN_LOCKED(&w->r.rest->ring_lock)
-                w->rev = w->r.rest->ring_floor;
-            continue;
+            start_replay(w, floor);
+            return false;
         }
-        for (int i = 0; i < n; i++) {
-            tell(w, events[i].type, events[i].obj, events[i].old);
+        int told = 0;
+        while (told < n && takes_more(w))
+            tell(w, &events[told++]);
+        for (int i = told; i < n; i++) {
             kn_obj_unref(events[i].obj);
             kn_obj_unref(events[i].old);
         }
-        if (n < CHUNK)
-            break;
+        if (told < n)
+            return false;
     }
     if (w->initial_mark) {
         w->initial_mark = false;
-        send_bookmark(w, true);
+        kn_watch_send_bookmark(w, true);
     }
     return true;
 }
@@ -308,23 +295,20 @@ void kn_watch_pump_all(struct kn_rest *rest, int thread)
 static void on_drain(struct kn_http_req *http __attribute__((unused)), void *arg)
 {
     struct kn_watcher *w = arg;
-    if (w->blocked) {
+    if (w->blocked && w->finish == KN_WATCH_GOES_ON) {
         w->blocked = false;
         pump(w);
     }
 }
 
-static void on_close(struct kn_http_req *http, void *arg)
+static void on_close(struct kn_http_req *http __attribute__((unused)), void *arg)
 {
-    end_watch(arg);
-    kn_http_stream_abort(http);
+    finish(arg, KN_WATCH_BREAKS);
 }
 
 static void on_end(struct kn_timer *t)
 {
-    struct kn_watcher *w = KN_CONTAINER_OF(t, struct kn_watcher, end);
-    end_watch(w);
-    kn_http_stream_end(w->r.http);
+    finish(KN_CONTAINER_OF(t, struct kn_watcher, end), KN_WATCH_ENDS);
 }
 
 static void on_bookmark(struct kn_timer *t)
@@ -332,40 +316,20 @@ static void on_bookmark(struct kn_timer *t)
     struct kn_watcher *w = KN_CONTAINER_OF(t, struct kn_watcher, bookmark);
     // Nothing of this resource is newer than the cache, and all of it up to rev has been told.
     int64_t rev = kn_cache_rev(w->r.rest->cache);
-    if (!w->blocked && w->rev >= rev)
-        send_bookmark(w, false);
+    if (!w->blocked && !w->replay && w->rev >= rev)
+        kn_watch_send_bookmark(w, false);
     struct kn_loop *loop = kn_http_loop(w->r.http);
     kn_timer_set(loop, t, kn_loop_now(loop) + BOOKMARK_EVERY);
 }
 
 // -- starting --------------------------------------------------------------------------------------
 
-struct initial {
-    struct kn_watcher *w;
-    KN_VEC(const struct kn_obj *) objs;
-};
-
 static bool collect(void *arg, const struct kn_obj *o)
 {
-    struct initial *i = arg;
-    if (matches(i->w, o))
-        KN_VEC_PUSH(&i->objs, kn_obj_ref(o));
+    struct kn_watcher *w = arg;
+    if (matches(w, o))
+        KN_VEC_PUSH(&w->state, kn_obj_ref(o));
     return true;
-}
-
-// Everything there is, as ADDED.
-static void send_state(struct kn_watcher *w)
-{
-    struct initial i = {.w = w};
-    struct kn_sv ns = w->r.resource->namespaced && w->r.ns.len ? w->r.ns : KN_SV_NULL;
-    w->rev = kn_cache_list(w->r.rest->cache, ns, KN_SV_NULL, KN_SV_NULL, collect, &i);
-    int64_t rev = w->rev;
-    for (size_t n = 0; n < i.objs.len; n++) {
-        send_event(w, "ADDED", i.objs.ptr[n]);
-        kn_obj_unref(i.objs.ptr[n]);
-    }
-    w->rev = rev;
-    KN_VEC_DONE(&i.objs);
 }
 
 static struct kn_status prepare(struct kn_request *r, struct kn_watcher *w, bool *state)
@@ -396,6 +360,18 @@ static struct kn_status prepare(struct kn_request *r, struct kn_watcher *w, bool
     return KN_STATUS_OK;
 }
 
+static void set_timers(struct kn_watcher *w)
+{
+    struct kn_loop *loop = kn_http_loop(w->r.http);
+    w->end.fire = on_end;
+    w->bookmark.fire = on_bookmark;
+    int64_t seconds = w->r.options.timeout_seconds;
+    kn_timer_set(loop, &w->end,
+                 kn_loop_now(loop) + (seconds > 0 ? seconds * KN_SECOND : DEFAULT_TIMEOUT));
+    if (w->r.options.bookmarks)
+        kn_timer_set(loop, &w->bookmark, kn_loop_now(loop) + BOOKMARK_EVERY);
+}
+
 void kn_watch_start(struct kn_request *r)
 {
     struct kn_watcher *w = KN_ARENA_NEW(r->arena, struct kn_watcher);
@@ -415,18 +391,13 @@ void kn_watch_start(struct kn_request *r)
                                       : KN_SV("application/json")};
     kn_http_stream_begin(r->http, 200, &type, 1, on_drain, w);
     kn_http_on_close(r->http, on_close, w);
-    struct kn_loop *loop = kn_http_loop(r->http);
     kn_list_append(&r->rest->watchers[w->thread], &w->link);
     kn_rest_count_watcher(r->rest, w->thread, 1);
-    w->end.fire = on_end;
-    w->bookmark.fire = on_bookmark;
-    int64_t seconds = r->options.timeout_seconds;
-    kn_timer_set(loop, &w->end,
-                 kn_loop_now(loop) + (seconds > 0 ? seconds * KN_SECOND : DEFAULT_TIMEOUT));
-    if (r->options.bookmarks)
-        kn_timer_set(loop, &w->bookmark, kn_loop_now(loop) + BOOKMARK_EVERY);
-    if (state)
-        send_state(w);
+    set_timers(w);
+    if (state) {
+        struct kn_sv ns = r->resource->namespaced && r->ns.len ? r->ns : KN_SV_NULL;
+        w->rev = kn_cache_list(r->rest->cache, ns, KN_SV_NULL, KN_SV_NULL, collect, w);
+    }
     pump(w);
 }
 
@@ -436,9 +407,6 @@ void kn_watch_end_all(struct kn_apiserver *s, int thread)
     for (size_t i = 0; i < s->rest_count; i++) {
         struct kn_watcher *w;
         KN_LIST_EACH(&s->rests[i]->watchers[thread], w, struct kn_watcher, link)
-        {
-            end_watch(w);
-            kn_http_stream_end(w->r.http);
-        }
+        finish(w, KN_WATCH_ENDS);
     }
 }

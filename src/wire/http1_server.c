@@ -273,27 +273,38 @@ static void h1_begin(struct kn_http_req *r, int status, const struct kn_http_hea
     kn_buf_addc(&b, "\r\n");
     if (no_body(status))
         r->head_only = true;
+    kn_transport_allow(r->conn->stream, // the body that is pushed next, whatever waits already
+                       length > 0 ? kn_stream_pending(r->conn->stream) + (size_t)length : 0);
     kn_stream_write(r->conn->stream, kn_buf_sv(&b));
     kn_buf_done(&b);
 }
 
+static void begin_chunk(struct kn_http_req *r, size_t len)
+{
+    char size[24];
+    if (r->chunked)
+        kn_stream_write(r->conn->stream,
+                        kn_sv(size, (size_t)snprintf(size, sizeof size, "%zx\r\n", len)));
+}
+
+static void end_chunk(struct kn_http_req *r)
+{
+    if (r->chunked)
+        kn_stream_write(r->conn->stream, KN_SV("\r\n"));
+}
+
 static void h1_push(struct kn_http_req *r, struct kn_piece piece)
 {
-    struct kn_stream *s = r->conn->stream;
-    if (r->head_only || !piece.bytes.len) {
-        if (piece.release)
-            piece.release(piece.arg);
-        return;
-    }
-    if (!r->chunked) {
-        kn_stream_write_piece(s, piece);
-        return;
-    }
-    char size[24];
-    int n = snprintf(size, sizeof size, "%zx\r\n", piece.bytes.len);
-    kn_stream_write(s, kn_sv(size, (size_t)n));
-    kn_stream_write_piece(s, piece);
-    kn_stream_write(s, KN_SV("\r\n"));
+    begin_chunk(r, piece.bytes.len);
+    kn_stream_write_piece(r->conn->stream, piece);
+    end_chunk(r);
+}
+
+static void h1_copy(struct kn_http_req *r, struct kn_sv bytes)
+{
+    begin_chunk(r, bytes.len);
+    kn_stream_write(r->conn->stream, bytes);
+    end_chunk(r);
 }
 
 static void h1_end(struct kn_http_req *r)
@@ -329,7 +340,7 @@ static void h1_abort(struct kn_http_req *r)
 
 const struct http_protocol kn_http_h1 = {
     .read = h1_read, .drained = h1_drained, .expired = h1_expired, .shut = h1_shut,
-    .free = h1_free, .begin = h1_begin, .push = h1_push, .end = h1_end, .abort = h1_abort};
+    .free = h1_free, .begin = h1_begin, .push = h1_push, .copy = h1_copy, .end = h1_end, .abort = h1_abort};
 
 // ---- upgrade ----
 

@@ -417,26 +417,36 @@ static void h2_begin(struct kn_http_req *r, int status, const struct kn_http_hea
     set_flush(h);
 }
 
-static void h2_push(struct kn_http_req *r, struct kn_piece piece)
+static void queue(struct kn_http_req *r, struct http_piece *p)
 {
-    if (r->head_only || !piece.bytes.len) {
-        if (piece.release)
-            piece.release(piece.arg);
-        return;
-    }
-    struct http_piece *p = KN_NEW(struct http_piece);
-    p->piece = piece;
+    p->next = NULL;
+    p->at = 0;
     if (r->out_last)
         r->out_last->next = p;
     else
         r->out = p;
     r->out_last = p;
-    r->pending += piece.bytes.len;
+    r->pending += p->piece.bytes.len;
     if (r->out_waits) {
         r->out_waits = false;
         nghttp2_session_resume_data(r->conn->h2->ng, r->stream_id);
     }
     set_flush(r->conn->h2);
+}
+
+static void h2_push(struct kn_http_req *r, struct kn_piece piece)
+{
+    struct http_piece *p = kn_alloc(sizeof *p);
+    p->piece = piece;
+    queue(r, p);
+}
+
+static void h2_copy(struct kn_http_req *r, struct kn_sv bytes)
+{
+    struct http_piece *p = kn_alloc(sizeof *p + bytes.len); // the bytes lie behind it
+    memcpy(p + 1, bytes.ptr, bytes.len);
+    p->piece = (struct kn_piece){.bytes = kn_sv((char *)(p + 1), bytes.len)};
+    queue(r, p);
 }
 
 // The stream's close frees the request.
@@ -459,4 +469,4 @@ static void h2_abort(struct kn_http_req *r)
 
 const struct http_protocol kn_http_h2 = {
     .read = h2_read, .drained = h2_drained, .expired = h2_expired, .shut = h2_shut,
-    .free = h2_free, .begin = h2_begin, .push = h2_push, .end = h2_end, .abort = h2_abort};
+    .free = h2_free, .begin = h2_begin, .push = h2_push, .copy = h2_copy, .end = h2_end, .abort = h2_abort};

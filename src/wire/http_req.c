@@ -135,8 +135,8 @@ void kn_http_respond(struct kn_http_req *r, const struct kn_http_response *p)
     for (size_t i = 0; i < p->pieces_len; i++)
         length += p->pieces[i].bytes.len;
     protocol->begin(r, p->status, p->headers, p->headers_len, (int64_t)length);
-    for (size_t i = 0; i < p->pieces_len; i++)
-        protocol->push(r, p->pieces[i]);
+    r->state = HTTP_STREAMING;
+    kn_http_stream_write(r, p->pieces, p->pieces_len);
     if (ended(r))
         protocol->end(r);
 }
@@ -228,8 +228,9 @@ void kn_http_stream_write(struct kn_http_req *r, const struct kn_piece *pieces, 
 
 void kn_http_stream_copy(struct kn_http_req *r, struct kn_sv bytes)
 {
-    struct kn_piece piece = copied(bytes);
-    kn_http_stream_write(r, &piece, 1);
+    kn_assert(r->state == HTTP_STREAMING);
+    if (r->conn && !r->head_only && bytes.len)
+        r->conn->protocol->copy(r, bytes);
 }
 
 size_t kn_http_stream_pending(const struct kn_http_req *r)

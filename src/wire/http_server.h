@@ -105,7 +105,9 @@ struct http_protocol {
     // Answers. length: of the body, -1: comes bit by bit.
     void (*begin)(struct kn_http_req *r, int status, const struct kn_http_header *headers,
                   size_t headers_len, int64_t length);
+    // Bytes of the body, never none and never behind a head that has no body.
     void (*push)(struct kn_http_req *r, struct kn_piece piece); // takes it
+    void (*copy)(struct kn_http_req *r, struct kn_sv bytes);
     void (*end)(struct kn_http_req *r);
     void (*abort)(struct kn_http_req *r);
 };

@@ -30,7 +30,7 @@ struct kn_transport {
     struct kn_tls *tls;
     void (*on_ready)(void *arg);
     struct out *head, *tail;
-    size_t pending;
+    size_t pending, allowed; // allowed: beyond KN_STREAM_MAX
     uint64_t bytes_in, bytes_out;
     struct kn_task flush, again; // again: read without waiting for the socket
     struct kn_timer timer;       // of finishing
@@ -310,9 +310,18 @@ static void append(struct kn_transport *t, struct out *o)
     t->pending += o->piece.bytes.len;
 }
 
-static bool takes(const struct kn_transport *t, size_t len)
+// False: the bytes are lost. When it is because too much waits, the connection breaks off at the end
+// of the turn (the caller is in the middle of something): a gap must not look like a whole answer.
+static bool takes(struct kn_transport *t, size_t len)
 {
-    return !t->dead && !t->shut && t->pending + len <= KN_STREAM_MAX;
+    if (t->dead || t->shut)
+        return false;
+    if (t->pending + len <= KN_STREAM_MAX + t->allowed)
+        return true;
+    t->shut = true;
+    shutdown(t->watch.fd, SHUT_RDWR);
+    set_again(t);
+    return false;
 }
 
 static void queue_copy(struct kn_transport *t, struct kn_sv bytes)
@@ -324,7 +333,8 @@ static void queue_copy(struct kn_transport *t, struct kn_sv bytes)
         t->pending += bytes.len;
         return;
     }
-    size_t cap = bytes.len < 960 ? 960 : bytes.len;
+    size_t least = o && o->cap ? 4000 : 960; // who copies much gets larger blocks
+    size_t cap = bytes.len < least ? least : bytes.len;
     o = kn_alloc(sizeof *o + cap);
     *o = (struct out){.cap = cap};
     memcpy(o->copy, bytes.ptr, bytes.len);
@@ -722,6 +732,11 @@ void kn_stream_finish(struct kn_stream *s)
 const struct kn_tls *kn_transport_tls(const struct kn_stream *s)
 {
     return of(s)->tls;
+}
+
+void kn_transport_allow(struct kn_stream *s, size_t len)
+{
+    of(s)->allowed = len;
 }
 
 int kn_transport_fd(const struct kn_stream *s)
