@@ -16,6 +16,10 @@
 #define STDIN_MAX (256u << 10)
 #define PENDING_MAX (1u << 20)
 #define START_DEADLINE (30 * KN_SECOND)
+// How long a terminal's first size is waited for: clients that know it send it at once.
+#define SIZE_DEADLINE (300 * KN_MILLI)
+// kubectl attach sends two, to have the screen drawn anew.
+#define SIZES_OF_ATTACH 2
 
 // The loop's thread and the process's share it under the lock; the thread frees it in the loop.
 struct session {
@@ -28,11 +32,11 @@ struct session {
     char **argv;
     int wake;
     pthread_mutex_t lock;
-    pthread_cond_t drained;
+    pthread_cond_t drained; // and a size, or the client's going
     // under the lock
     struct kn_buf in;
     bool in_ended, gone, resized;
-    unsigned width, height;
+    unsigned width, height, sizes; // sizes: how many have come
     size_t pending;
     // the thread's own
     int to_in, from[2], tty;
@@ -111,7 +115,32 @@ static bool forward(struct session *s, enum kn_channel channel, int fd)
     return true;
 }
 
+// Of a terminal: waits for as many sizes as its client sends at first.
+static void wait_sizes(struct session *s, unsigned sizes, int64_t deadline)
+{
+    pthread_mutex_lock(&s->lock);
+    bool in_time = s->want.tty;
+    while (in_time && s->sizes < sizes && !s->gone)
+        in_time = kn_cond_wait(&s->drained, &s->lock, deadline);
+    pthread_mutex_unlock(&s->lock);
+}
+
 // -- the process -----------------------------------------------------------------------------
+
+static void put_size(struct session *s, struct kn_arena *a, struct kn_json *process)
+{
+    struct kn_json *size = kn_json_new_object(a);
+    unsigned width = 0, height = 0;
+    KN_LOCKED(&s->lock) {
+        width = s->width;
+        height = s->height;
+    }
+    if (!width && !height)
+        return;
+    kn_json_set_sv(a, size, KN_SV("width"), kn_json_new_int(a, width));
+    kn_json_set_sv(a, size, KN_SV("height"), kn_json_new_int(a, height));
+    kn_json_set_sv(a, process, KN_SV("consoleSize"), size);
+}
 
 static struct kn_status process_file(struct session *s, const char *exec_id, struct kn_arena *a)
 {
@@ -128,6 +157,8 @@ static struct kn_status process_file(struct session *s, const char *exec_id, str
             kn_json_append(args, kn_json_new_str(a, kn_sv_c(s->argv[i])));
         kn_json_set(a, p, KN_K_args, args);
         kn_json_set_sv(a, p, KN_SV("terminal"), kn_json_new_bool(a, s->want.tty));
+        if (s->want.tty)
+            put_size(s, a, p);
         kn_json_encode(&out, p);
         snprintf(path, sizeof path, "%s/%s.json", s->c.bundle, exec_id);
         st = kn_file_write(path, kn_buf_sv(&out), 0600, false);
@@ -298,10 +329,20 @@ static void *session_run(void *arg)
     pthread_detach(pthread_self());
     kn_random(random, sizeof random);
     kn_hex(random, sizeof random, id);
+    int64_t sizes_until = kn_mono() + SIZE_DEADLINE;
     bool over = s->attach && !s->c.running;
-    struct kn_status st = over ? replay_log(s) : kn_shim_connect(s->c.run, &shim);
+    struct kn_status st = over ? KN_STATUS_OK : kn_shim_connect(s->c.run, &shim);
+    if (!s->attach)
+        wait_sizes(s, 1, sizes_until);
     if (kn_ok(st) && !over)
         st = s->attach ? start_attach(s, shim, theirs) : start_exec(s, shim, id, theirs, a);
+    if (s->attach && s->c.stdin_open && (st.code == KN_NOT_FOUND || st.code == KN_IO)) {
+        kn_status_done(&st); // it has ended since the request was read
+        st = KN_STATUS_OK;
+        over = true;
+    }
+    if (over)
+        st = replay_log(s);
     for (int i = 0; i < 3; i++)
         if (theirs[i] >= 0)
             close(theirs[i]);
@@ -312,6 +353,8 @@ static void *session_run(void *arg)
         unlink(path);
     }
     kn_shim_free(shim); // ends a process whose client has gone
+    if (s->attach) // what a client has yet to say should find somebody who listens
+        wait_sizes(s, SIZES_OF_ATTACH, sizes_until);
     post(s, (struct chunk){.last = true, .code = code, .message = strdup(kn_status_text(&st))});
     kn_status_done(&st);
     return NULL;
@@ -355,6 +398,8 @@ static void on_resize(void *arg, unsigned width, unsigned height)
         s->resized = true;
         s->width = width;
         s->height = height;
+        s->sizes++;
+        pthread_cond_signal(&s->drained);
     }
     eventfd_write(s->wake, 1);
 }

@@ -14,6 +14,7 @@ enum { RST_PROTOCOL = 1, RST_REFUSED = 3, RST_FLOW = 7 };
 #define FRAME_MAX (1u << 20)
 #define CHUNK 16384u      // of our DATA frames
 #define SETTING_WINDOW 7
+#define LINGER (2 * KN_SECOND)
 
 struct kn_spdy_stream {
     struct kn_list link;
@@ -42,6 +43,7 @@ struct kn_spdy {
     unsigned depth;
     bool dead;
     struct kn_timer timer;
+    bool lingers; // all has been said: the client is to close
 };
 
 static void put32(uint8_t *p, uint32_t v)
@@ -611,10 +613,15 @@ static void quiet_gone(void *arg, struct kn_spdy_stream *st, bool reset)
 static void quiet_drain(void *arg)
 {
     struct kn_spdy *s = arg;
+    if (s->lingers)
+        return;
     for (struct kn_list *l = s->streams.next; l != &s->streams; l = l->next)
         if (!KN_CONTAINER_OF(l, struct kn_spdy_stream, link)->out_done)
             return;
-    kn_spdy_close(s);
+    // The client sees the ends of its streams and closes: what it still sends meanwhile must not
+    // meet a closed connection.
+    s->lingers = true;
+    kn_timer_set(s->loop, &s->timer, kn_loop_now(s->loop) + LINGER);
 }
 static void quiet_close(void *arg, const struct kn_status *why)
 {

@@ -29,8 +29,8 @@ struct kn_spdy_events {
 // Takes the stream. ev is borrowed for the life of the session.
 struct kn_spdy *kn_spdy_new(struct kn_stream *stream, const struct kn_spdy_events *ev, void *arg);
 void kn_spdy_close(struct kn_spdy *s); // GOAWAY, flush, gone; no callback comes any more
-// Ends all streams after what is queued, then closes; no callback comes any more. Gives up what the
-// client has not taken within 10 seconds.
+// Ends all streams after what is queued; the client closes, or is closed 2 seconds after it. No
+// callback comes any more. Gives up what the client has not taken within 10 seconds.
 void kn_spdy_finish(struct kn_spdy *s);
 
 // The caller's own pointer on a stream.

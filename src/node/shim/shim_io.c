@@ -130,6 +130,8 @@ static void output(struct shim_proc *p, int stream, const char *bytes, size_t le
 
 static int source(const struct shim_proc *p, int stream)
 {
+    if (p->kind == SHIM_IS_EXEC) // its terminal is only carried through here
+        return -1;
     if (p->flags & SHIM_TTY)
         return stream == 0 ? p->tty : -1;
     return p->out[stream];
