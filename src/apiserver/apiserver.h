@@ -24,7 +24,7 @@ struct kn_apiserver_config {
     const char *advertise_address; // of the kubernetes service's endpoints
     uint16_t advertise_port;
     int threads;         // HTTP threads; 0: as many as processors, at most 4
-    int workers;         // threads for writes; 0: 16
+    int workers;         // threads at most for writes; 0: 64
     const uint8_t *encryption_key; // 32 bytes: secrets at rest; NULL: not encrypted
     const char *version; // "v1.37.2+knarr..." NULL: the built-in one
 };

@@ -1,6 +1,7 @@
 // What the files of the API server share. Not for other folders: those see apiserver.h and local.h.
 #pragma once
 #include "apiserver/apiserver.h"
+#include "apiserver/jobs.h"
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -205,13 +206,6 @@ struct kn_status kn_rbac_may_grant(struct kn_request *r, const struct kn_json *o
 // KN_CODE OK: allowed; KN_FORBIDDEN with the reason; KN_NOT_FOUND: no opinion.
 struct kn_status kn_node_authorize(struct kn_apiserver *s, const struct kn_attributes *q);
 
-// Work that blocks, for one of the worker threads. The owner keeps the job until it runs.
-struct kn_job {
-    struct kn_list link;
-    void (*run)(struct kn_job *job); // may free it
-};
-bool kn_apiserver_run_job(struct kn_apiserver *s, struct kn_job *job); // false: the server stops
-
 // Dispatch: runs a resource request (not watch, not connect) and fills r->answer. Blocks on writes.
 void kn_request_run(struct kn_request *r);
 
@@ -309,10 +303,7 @@ struct kn_apiserver {
     const struct kn_resource **served;
     size_t served_count;
     struct kn_map rest_by_prefix; // "<group>/<plural>" as in keys
-    // threads that run jobs: requests which block, reads of the past
-    struct kn_queue work;
-    pthread_t workers[32];
-    size_t worker_count;
+    struct kn_jobs *jobs;
     struct kn_alloc *alloc; // service addresses and node ports
     struct kn_key *token_key;  // private
     char token_key_id[64];

@@ -3,7 +3,6 @@
 #include "apiserver/internal.h"
 
 #define VERSION "v1.37.2+knarr." KN_VERSION
-#define WORKER_STACK (512u << 10)
 
 // -- dispatch --------------------------------------------------------------------------------------
 
@@ -72,21 +71,6 @@ void kn_request_run(struct kn_request *r)
     }
 }
 
-static void *work_thread(void *arg)
-{
-    struct kn_apiserver *s = arg;
-    for (struct kn_list *l; (l = kn_queue_take(&s->work, KN_FOREVER));) {
-        struct kn_job *job = KN_CONTAINER_OF(l, struct kn_job, link);
-        job->run(job);
-    }
-    return NULL;
-}
-
-bool kn_apiserver_run_job(struct kn_apiserver *s, struct kn_job *job)
-{
-    return kn_queue_put(&s->work, &job->link);
-}
-
 struct work {
     struct kn_job job;
     struct kn_request *r;
@@ -113,7 +97,7 @@ static void to_worker(struct kn_request *r)
         return;
     }
     *w = (struct work){.job.run = run_request, .r = r};
-    if (!kn_apiserver_run_job(r->server, &w->job))
+    if (!kn_jobs_put(r->server->jobs, &w->job))
         fail(r, kn_error(KN_UNAVAILABLE, "the server is stopping"));
 }
 
@@ -246,20 +230,6 @@ static struct kn_status open_key_id(struct kn_apiserver *s)
     return st;
 }
 
-static struct kn_status start_workers(struct kn_apiserver *s)
-{
-    size_t count = s->config.workers > 0 ? (size_t)s->config.workers : 16;
-    if (count > KN_ARRAY_LEN(s->workers))
-        count = KN_ARRAY_LEN(s->workers);
-    for (size_t i = 0; i < count; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "write-%zu", i);
-        KN_TRY(kn_thread_start(&s->workers[i], name, WORKER_STACK, work_thread, s));
-        s->worker_count++;
-    }
-    return KN_STATUS_OK;
-}
-
 static struct kn_status copy_config(struct kn_apiserver *s, const struct kn_apiserver_config *c)
 {
     s->config = *c;
@@ -284,7 +254,6 @@ struct kn_status kn_apiserver_start(const struct kn_apiserver_config *c, struct 
 {
     struct kn_apiserver *s = KN_NEW(struct kn_apiserver);
     s->started = kn_mono();
-    kn_queue_init(&s->work);
     struct kn_status st = copy_config(s, c);
     if (kn_ok(st))
         st = kn_rest_open(s);
@@ -295,7 +264,7 @@ struct kn_status kn_apiserver_start(const struct kn_apiserver_config *c, struct 
     if (kn_ok(st))
         st = open_http(s, c);
     if (kn_ok(st))
-        st = start_workers(s);
+        st = kn_jobs_new(c->workers > 0 ? (unsigned)c->workers : 0, &s->jobs);
     if (kn_ok(st) && s->config.advertise_port == 0)
         s->config.advertise_port = s->port;
     if (kn_ok(st))
@@ -358,9 +327,7 @@ void kn_apiserver_stop(struct kn_apiserver *s)
         return;
     if (s->http)
         stop_http(s);
-    kn_queue_close(&s->work);
-    for (size_t i = 0; i < s->worker_count; i++)
-        kn_thread_join(s->workers[i]);
+    kn_jobs_close(s->jobs);
     KN_IGNORE(kn_store_observe(s->config.store, NULL, NULL));
     kn_http_server_free(s->http);
     kn_rest_close(s);
@@ -368,7 +335,7 @@ void kn_apiserver_stop(struct kn_apiserver *s)
     kn_tls_ctx_free(s->tls);
     kn_tls_ctx_free(s->kubelet_tls);
     kn_key_free(s->token_key);
-    kn_queue_done(&s->work);
+    kn_jobs_free(s->jobs);
     if (s->config.encryption_key) {
         explicit_bzero((void *)(uintptr_t)s->config.encryption_key, KN_GCM_KEY);
         free((void *)(uintptr_t)s->config.encryption_key);

@@ -163,7 +163,7 @@ static void start_replay(struct kn_watcher *w, int64_t floor)
                                   .running = true,
                                   .whole = true};
     w->replay = p;
-    if (!kn_apiserver_run_job(w->r.server, &p->job)) {
+    if (!kn_jobs_put(w->r.server->jobs, &p->job)) {
         p->status = kn_error(KN_UNAVAILABLE, "the server is stopping");
         kn_loop_post(kn_http_loop(w->r.http), &p->back);
     }
