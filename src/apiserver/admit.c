@@ -103,6 +103,8 @@ static struct kn_sv volume_name(struct kn_arena *a)
 static struct kn_status service_account(struct kn_request *r, struct kn_json *obj)
 {
     struct kn_arena *a = r->arena;
+    if (kn_is_mirror_pod(obj)) // runs already: nothing is added to it
+        return kn_admit_mirror_pod(r, obj);
     struct kn_json *spec = kn_json_ensure_object(a, obj, KN_K_spec);
     struct kn_sv name = kn_json_str(kn_json_get(spec, KN_K_serviceAccountName));
     if (name.len == 0) {
@@ -215,26 +217,7 @@ struct kn_status kn_admit_mutate(struct kn_request *r, struct kn_json *obj, cons
     return KN_STATUS_OK;
 }
 
-// -- NodeRestriction and the rest ------------------------------------------------------------------
-
-static struct kn_status node_restriction(struct kn_request *r, const struct kn_json *obj,
-                                         const struct kn_obj *old)
-{
-    static const char prefix[] = "system:node:";
-    if (!kn_sv_starts(r->user->name, kn_sv_c(prefix)) || !kn_user_in(r->user, "system:nodes"))
-        return KN_STATUS_OK;
-    struct kn_sv node = kn_sv_from(r->user->name, sizeof prefix - 1);
-    const struct kn_json *now = old ? old->root : obj;
-    if (is(r, "", "nodes") && !kn_sv_eq(KN_JSON_STR_AT(now, KN_K_metadata, KN_K_name), node))
-        return forbid(r, KN_JSON_STR_AT(now, KN_K_metadata, KN_K_name),
-                      kn_arena_printf(r->arena, "node \"%.*s\" is not allowed to modify other nodes",
-                                      KN_SV_ARG(node)).ptr);
-    if (is(r, "", "pods") && !kn_sv_eq(KN_JSON_STR_AT(now, KN_K_spec, KN_K_nodeName), node))
-        return forbid(r, KN_JSON_STR_AT(now, KN_K_metadata, KN_K_name),
-                      kn_arena_printf(r->arena, "node \"%.*s\" can only change pods that are bound to "
-                                      "it", KN_SV_ARG(node)).ptr);
-    return KN_STATUS_OK;
-}
+// -- what is refused ------------------------------------------------------------------------------
 
 static struct kn_status protect_namespaces(struct kn_request *r, const struct kn_obj *old)
 {
@@ -266,7 +249,7 @@ static bool only_ends(const struct kn_json *obj, const struct kn_obj *old)
 struct kn_status kn_admit_validate(struct kn_request *r, const struct kn_json *obj,
                                    const struct kn_obj *old)
 {
-    KN_TRY(node_restriction(r, obj, old));
+    KN_TRY(kn_node_restriction(r, obj, old));
     if (!obj) // a deletion
         return is(r, "", "namespaces") && old ? protect_namespaces(r, old) : KN_STATUS_OK;
     bool rules = kn_sv_is(r->resource->hub->group, "rbac.authorization.k8s.io");

@@ -232,6 +232,16 @@ struct kn_status kn_admit_mutate(struct kn_request *r, struct kn_json *obj,
                                  const struct kn_obj *old);
 struct kn_status kn_admit_validate(struct kn_request *r, const struct kn_json *obj,
                                    const struct kn_obj *old);
+// node_restriction.c: the part of it that looks at what nodes write. KN_FORBIDDEN in upstream's words.
+struct kn_status kn_node_restriction(struct kn_request *r, const struct kn_json *obj,
+                                     const struct kn_obj *old);
+// May the node that asks have a token bound to this object (ref: boundObjectRef or NULL)?
+struct kn_status kn_node_admit_token(struct kn_request *r, const struct kn_json *ref);
+// A pod that stands for one which a node runs by itself: it names no service account and no secret.
+bool kn_is_mirror_pod(const struct kn_json *pod);
+struct kn_status kn_admit_mirror_pod(struct kn_request *r, const struct kn_json *obj);
+// The node's name if the user is one, else the empty view.
+struct kn_sv kn_node_of_user(const struct kn_user *u);
 // What the kind does with an object before it is validated: drops status, counts generation,
 // allocates addresses and ports. undo: gives back what was allocated when the write then fails.
 struct kn_status kn_prepare_create(struct kn_request *r, struct kn_json *obj);

@@ -81,10 +81,9 @@ static bool verb_in(const struct kn_attributes *q, const char *a, const char *b,
 
 struct kn_status kn_node_authorize(struct kn_apiserver *s, const struct kn_attributes *q)
 {
-    static const char prefix[] = "system:node:";
-    if (!kn_sv_starts(q->user->name, kn_sv_c(prefix)) || !kn_user_in(q->user, "system:nodes"))
+    struct kn_sv node = kn_node_of_user(q->user);
+    if (!node.len)
         return kn_error(KN_NOT_FOUND, "no node");
-    struct kn_sv node = kn_sv_from(q->user->name, sizeof prefix - 1);
     bool core = q->is_resource && q->group.len == 0;
     struct look l = {.ns = q->ns, .name = q->name};
     if (core && (kn_sv_is(q->resource, "secrets") || kn_sv_is(q->resource, "configmaps"))) {

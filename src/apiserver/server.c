@@ -116,10 +116,9 @@ static struct kn_status authorize(struct kn_request *r)
     return kn_authorize(r->server, r->arena, &q);
 }
 
-// Everything before the work itself.
-static struct kn_status admit_request(struct kn_request *r, struct kn_http_req *http)
+// Who asks is known: what he asks for, whether he may, and in which form he wants the answer.
+static struct kn_status admit_user(struct kn_request *r, struct kn_http_req *http)
 {
-    KN_TRY(kn_authenticate(r->server, http, r->arena, &r->user));
     KN_TRY(kn_impersonate(r->server, http, r->arena, &r->user));
     struct kn_status routed = kn_route(r);
     if (!kn_ok(routed) && !kn_user_in(r->user, "system:authenticated")) {
@@ -138,6 +137,19 @@ static struct kn_status admit_request(struct kn_request *r, struct kn_http_req *
     if (r->action == KN_ACT_CONNECT)
         return KN_STATUS_OK;
     return kn_answer_negotiate(r, kn_http_header(http, "Accept"));
+}
+
+// Everything before the work itself. Who came without credentials is told to bring some, whatever it
+// is that he may not do.
+static struct kn_status admit_request(struct kn_request *r, struct kn_http_req *http)
+{
+    KN_TRY(kn_authenticate(r->server, http, r->arena, &r->user));
+    bool stranger = !kn_user_in(r->user, "system:authenticated");
+    struct kn_status s = admit_user(r, http);
+    if (!stranger || s.code != KN_FORBIDDEN)
+        return s;
+    kn_status_done(&s);
+    return kn_error(KN_UNAUTHORIZED, "Unauthorized");
 }
 
 static void handle(struct kn_http_req *http, void *arg)

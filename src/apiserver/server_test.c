@@ -110,8 +110,13 @@ KTEST(asks_who_and_whether_he_may)
     ktest_ok(test_api_client(&api, "jane", NULL, &user));
     expect(nobody, "GET", "/healthz", NULL, 200, "ok");
     expect(nobody, "GET", "/version", NULL, 200, "\"minor\": \"37\"");
-    expect(nobody, "GET", CM, NULL, 403, "User \\\"system:anonymous\\\" cannot list resource \\\"configmaps\\\"");
-    expect(nobody, "GET", "/api", NULL, 403, "cannot get path");
+    static const char unauthorized[] = "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},"
+        "\"status\":\"Failure\",\"message\":\"Unauthorized\",\"reason\":\"Unauthorized\",\"code\":401}";
+    expect(nobody, "GET", CM, NULL, 401, unauthorized);
+    expect(nobody, "POST", CM, "{}", 401, unauthorized);
+    expect(nobody, "GET", "/api", NULL, 401, unauthorized);
+    expect(nobody, "GET", "/no/such/path", NULL, 401, unauthorized);
+    expect(nobody, "GET", "/apis/no.such/v1/things", NULL, 401, unauthorized);
     expect(user, "GET", "/api", NULL, 200, "APIVersions");
     expect(user, "GET", CM "/x", NULL, 403,
            "configmaps \\\"x\\\" is forbidden: User \\\"jane\\\" cannot get resource \\\"configmaps\\\" in "

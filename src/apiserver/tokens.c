@@ -310,6 +310,7 @@ static struct kn_status create_token(struct kn_request *r)
         list[c.audience_count++] = kn_sv_c(r->server->config.token_issuer);
     c.audiences = list;
     const struct kn_json *ref = kn_json_get(spec, KN_K_boundObjectRef);
+    KN_TRY(kn_node_admit_token(r, ref));
     if (kn_json_is_object(ref))
         KN_TRY(bind_to_pod(r, ref, &c));
     struct kn_sv token;

@@ -189,8 +189,8 @@ def absent_or_there(p):
 def strangers(p):
     """401 and 403, saying who and what"""
     nobody, wrong = Http(p, who=None), Http(p, who=None, token="wrong")
-    nobody.refused(403, "Forbidden", 'pods is forbidden: User "system:anonymous" cannot list resource "pods" in API group "" in the namespace "' + p.ns + '"', "GET", "NS/pods")
-    nobody.refused(403, "Forbidden", 'User "system:anonymous" cannot get path "/apis"', "GET", "/apis")
+    nobody.refused(401, "Unauthorized", "Unauthorized", "GET", "NS/pods")
+    nobody.refused(401, "Unauthorized", "Unauthorized", "GET", "/apis")
     wrong.refused(401, "Unauthorized", "Unauthorized", "GET", "NS/pods")
     same(nobody("GET", "/version")[0], 200, "the version is for everybody")
     p.refused("get", "pods", "--as=jane", because='pods is forbidden: User "jane" cannot list resource "pods"')
