@@ -3,85 +3,7 @@
 // Everything of a relay belongs to the loop thread of the client's request.
 #include "apiserver/internal.h"
 
-#define KUBELET_PORT 10250
 #define PENDING_MAX (1u << 20) // bytes that wait for one side before the other is paused
-
-// -- where to ------------------------------------------------------------------------------------
-
-static struct kn_sv internal_ip(const struct kn_obj *node)
-{
-    const struct kn_json *list = KN_JSON_AT(node->root, KN_K_status, KN_K_addresses), *a;
-    KN_JSON_EACH(a, list)
-    if (kn_sv_is(kn_json_str(kn_json_get(a, KN_K_type)), "InternalIP"))
-        return kn_json_str(kn_json_get(a, KN_K_address));
-    return KN_SV_NULL;
-}
-
-// The container that is meant: the one that is named, the annotated default, or the only one.
-static struct kn_status choose_container(struct kn_request *r, const struct kn_obj *pod,
-                                         struct kn_sv *ret)
-{
-    static const enum kn_atom lists[] = {KN_K_containers, KN_K_initContainers,
-                                         KN_K_ephemeralContainers};
-    struct kn_sv wanted = kn_query_get(r->arena, r->query, "container");
-    struct kn_sv chosen = kn_obj_annotation(pod, KN_SV("kubectl.kubernetes.io/default-container"));
-    const struct kn_json *spec = kn_json_get(pod->root, KN_K_spec), *c;
-    struct kn_buf names = KN_BUF(8192);
-    struct kn_sv found = KN_SV_NULL;
-    for (size_t i = 0; i < KN_ARRAY_LEN(lists); i++)
-        KN_JSON_EACH(c, kn_json_get(spec, lists[i]))
-        {
-            struct kn_sv name = kn_json_str(kn_json_get(c, KN_K_name));
-            if (kn_sv_eq(name, wanted))
-                found = name;
-            if (i == 0)
-                kn_buf_addf(&names, "%s%.*s", names.len ? " " : "", KN_SV_ARG(name));
-        }
-    struct kn_status s = KN_STATUS_OK;
-    if (wanted.len && found.len == 0)
-        s = kn_error(KN_BAD_REQUEST, "container %.*s is not valid for pod %.*s", KN_SV_ARG(wanted),
-                     KN_SV_ARG(pod->name));
-    else if (wanted.len == 0 && chosen.len)
-        found = chosen;
-    else if (wanted.len == 0 && kn_json_len(kn_json_get(spec, KN_K_containers)) == 1)
-        found = KN_JSON_STR_AT(kn_json_first(kn_json_get(spec, KN_K_containers)), KN_K_name);
-    else if (wanted.len == 0)
-        s = kn_error(KN_BAD_REQUEST, "a container name must be specified for pod %.*s, choose one "
-                                     "of: [%.*s]", KN_SV_ARG(pod->name), KN_SV_ARG(kn_buf_sv(&names)));
-    kn_buf_done(&names);
-    *ret = kn_arena_dup(r->arena, found);
-    return s;
-}
-
-static struct kn_status target_url(struct kn_request *r, const struct kn_obj *pod, struct kn_sv *ret)
-{
-    struct kn_sv node_name = KN_JSON_STR_AT(pod->root, KN_K_spec, KN_K_nodeName), container;
-    if (node_name.len == 0)
-        return kn_error(KN_BAD_REQUEST, "pod %.*s does not have a host assigned",
-                        KN_SV_ARG(pod->name));
-    bool forward = kn_sv_is(r->subresource, "portforward");
-    if (forward)
-        container = KN_SV_NULL;
-    else
-        KN_TRY(choose_container(r, pod, &container));
-    const struct kn_obj *node = kn_cache_get(kn_core_cache(r->server, "nodes"), KN_SV_NULL, node_name);
-    struct kn_sv ip = node ? kn_arena_dup(r->arena, internal_ip(node)) : KN_SV_NULL;
-    int64_t port = node ? kn_json_int(KN_JSON_AT(node->root, KN_K_status, KN_K_daemonEndpoints,
-                                                 KN_K_kubeletEndpoint, KN_K_Port), KUBELET_PORT) : 0;
-    kn_obj_unref(node);
-    if (ip.len == 0)
-        return kn_error(KN_UNAVAILABLE, "the node %.*s has no address to reach its agent at",
-                        KN_SV_ARG(node_name));
-    const char *what = kn_sv_is(r->subresource, "log") ? "containerLogs"
-                       : forward                       ? "portForward"
-                                                       : r->subresource.ptr;
-    int what_len = what == r->subresource.ptr ? (int)r->subresource.len : (int)strlen(what);
-    *ret = kn_arena_printf(r->arena, "https://%.*s:%lld/%.*s/%.*s/%.*s%s%.*s%s%.*s", KN_SV_ARG(ip),
-                           (long long)port, what_len, what, KN_SV_ARG(pod->ns), KN_SV_ARG(pod->name),
-                           container.len ? "/" : "", KN_SV_ARG(container), r->query.len ? "?" : "",
-                           KN_SV_ARG(r->query));
-    return ret->ptr ? KN_STATUS_OK : kn_arena_error(r->arena, "the request");
-}
 
 // -- one relay -----------------------------------------------------------------------------------
 
@@ -292,19 +214,42 @@ static size_t relayed_headers(struct kn_request *r, struct kn_http_header *out, 
     return n;
 }
 
+static struct kn_status served(const struct kn_request *r)
+{
+    bool get = kn_sv_is(r->method, "GET");
+    uint32_t verb = get ? KN_VERB_GET : kn_sv_is(r->method, "POST") ? KN_VERB_CREATE : 0;
+    return r->sub->verbs & verb ? KN_STATUS_OK : kn_not_allowed(r);
+}
+
+// Browsers and new clients open streams by a WebSocket's GET: that is no reading, whoever may only
+// "get" may not run commands (upstream's AuthorizePodWebsocketUpgradeCreatePermission).
+static struct kn_status may_create(struct kn_request *r)
+{
+    if (!kn_sv_is(r->method, "GET"))
+        return KN_STATUS_OK;
+    struct kn_attributes q = {.user = r->user,
+                              .verb = "create",
+                              .is_resource = true,
+                              .ns = r->ns,
+                              .group = r->group,
+                              .version = r->version,
+                              .resource = r->plural,
+                              .subresource = r->subresource,
+                              .name = r->name};
+    return kn_authorize(r->server, r->arena, &q);
+}
+
 static struct kn_status start(struct kn_request *r)
 {
     if (!kn_sv_is(r->plural, "pods") || r->group.len || kn_sv_is(r->subresource, "proxy"))
         return kn_error(KN_NOT_SUPPORTED, "%.*s/%.*s is not supported by this server yet: use kubectl "
                                           "port-forward", KN_SV_ARG(r->plural), KN_SV_ARG(r->subresource));
-    const struct kn_obj *pod = kn_cache_get(kn_core_cache(r->server, "pods"), r->ns, r->name);
-    if (!pod)
-        return kn_not_found(r, r->name);
-    struct kn_sv url;
-    struct kn_status s = target_url(r, pod, &url);
-    kn_obj_unref(pod);
-    KN_TRY(s);
     bool log = kn_sv_is(r->subresource, "log");
+    struct kn_sv url;
+    KN_TRY(served(r));
+    if (!log)
+        KN_TRY(may_create(r));
+    KN_TRY(kn_connect_target(r, &url));
     if (!log && !kn_http_header(r->http, "Upgrade").len)
         return kn_error(KN_BAD_REQUEST, "Upgrade request required");
     struct kn_http_client *client;
@@ -320,7 +265,7 @@ static struct kn_status start(struct kn_request *r)
     *x = (struct relay){.r = r, .http = r->http, .upgrade = !log, .error_text = KN_BUF(16u << 10)};
     x->client = (struct side){x, NULL, &x->agent};
     x->agent = (struct side){x, NULL, &x->client};
-    s = kn_call_start(client, &req, &call_events, x, &x->call);
+    struct kn_status s = kn_call_start(client, &req, &call_events, x, &x->call);
     if (!kn_ok(s)) {
         free(x);
         return s;

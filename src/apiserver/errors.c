@@ -56,6 +56,13 @@ struct kn_status kn_conflict(const struct kn_request *r, struct kn_sv name)
                                  "and try again", KN_SV_ARG(what), KN_SV_ARG(name)), name);
 }
 
+struct kn_status kn_not_allowed(const struct kn_request *r)
+{
+    return kn_error(KN_METHOD_NOT_ALLOWED,
+                    "the server does not allow this method on the requested resource (%.*s)",
+                    KN_SV_ARG(r->method));
+}
+
 struct kn_json *kn_status_object(struct kn_arena *a, const struct kn_status *s)
 {
     struct kn_json *o = kn_json_new_object(a);

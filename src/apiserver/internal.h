@@ -268,14 +268,18 @@ struct kn_cache *kn_core_cache(struct kn_apiserver *s, const char *plural);
 struct kn_status kn_not_found(const struct kn_request *r, struct kn_sv name);
 struct kn_status kn_already_exists(const struct kn_request *r, struct kn_sv name);
 struct kn_status kn_conflict(const struct kn_request *r, struct kn_sv name);
+struct kn_status kn_not_allowed(const struct kn_request *r); // 405
 struct kn_sv kn_qualified_resource(struct kn_arena *a, const struct kn_request *r);
 
 // watch.c: takes over the HTTP request. Loop thread.
 void kn_watch_start(struct kn_request *r);
 void kn_watch_pump_all(struct kn_rest *rest, int thread);
 void kn_watch_end_all(struct kn_apiserver *s, int thread); // the server stops; in that thread
-// proxy.c: takes over the HTTP request. Loop thread.
+// connect.c: takes over the HTTP request. Loop thread.
 void kn_connect_start(struct kn_request *r);
+// connect_target.c: the URL at the agent of the pod's node for what is asked. Fails in upstream's words
+// for options that are wrong, a pod that is not there, a container that it has not.
+struct kn_status kn_connect_target(struct kn_request *r, struct kn_sv *ret_url);
 void kn_connect_end_all(struct kn_apiserver *s, int thread);
 // other.c: health, version, discovery, OpenAPI, metrics. Loop thread. Fills the answer.
 void kn_other_run(struct kn_request *r);

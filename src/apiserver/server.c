@@ -6,13 +6,6 @@
 
 // -- dispatch --------------------------------------------------------------------------------------
 
-static struct kn_status not_allowed(const struct kn_request *r)
-{
-    return kn_error(KN_METHOD_NOT_ALLOWED,
-                    "the server does not allow this method on the requested resource (%.*s)",
-                    KN_SV_ARG(r->method));
-}
-
 static bool verb_served(const struct kn_request *r)
 {
     bool one = r->action == KN_ACT_UPDATE || r->action == KN_ACT_PATCH;
@@ -36,7 +29,7 @@ void kn_request_run(struct kn_request *r)
         return;
     }
     if (!verb_served(r)) {
-        r->answer->error = not_allowed(r);
+        r->answer->error = kn_not_allowed(r);
         return;
     }
     if (kn_special(r))
@@ -66,7 +59,7 @@ void kn_request_run(struct kn_request *r)
     case KN_ACT_WATCH:
     case KN_ACT_CONNECT:
     case KN_ACT_OTHER:
-        r->answer->error = not_allowed(r);
+        r->answer->error = kn_not_allowed(r);
         break;
     }
 }
@@ -183,7 +176,7 @@ static void handle(struct kn_http_req *http, void *arg)
                 (r->action == KN_ACT_LIST && r->options.continue_token.len == 0 &&
                  !kn_sv_is(r->options.version_match, "Exact"));
     if (r->action == KN_ACT_WATCH && !verb_served(r))
-        fail(r, not_allowed(r));
+        fail(r, kn_not_allowed(r));
     else if (r->action == KN_ACT_WATCH)
         kn_watch_start(r);
     else if (r->action == KN_ACT_CONNECT)

@@ -168,13 +168,6 @@ static struct kn_status finalize(struct kn_request *r)
 
 // -- dispatch --------------------------------------------------------------------------------------
 
-static struct kn_status not_allowed(const struct kn_request *r)
-{
-    return kn_error(KN_METHOD_NOT_ALLOWED,
-                    "the server does not allow this method on the requested resource (%.*s)",
-                    KN_SV_ARG(r->method));
-}
-
 bool kn_special(struct kn_request *r)
 {
     if (kn_sv_is(r->subresource, "scale")) {
@@ -185,13 +178,13 @@ bool kn_special(struct kn_request *r)
         if (r->action == KN_ACT_CREATE)
             kn_tokens_create(r);
         else
-            r->answer->error = not_allowed(r);
+            r->answer->error = kn_not_allowed(r);
         return true;
     }
     bool binding = is_pod_sub(r, "binding") ||
                    (r->group.len == 0 && kn_sv_is(r->plural, "bindings"));
     if (binding || is_pod_sub(r, "eviction")) {
-        r->answer->error = r->action != KN_ACT_CREATE ? not_allowed(r)
+        r->answer->error = r->action != KN_ACT_CREATE ? kn_not_allowed(r)
                            : binding                  ? create_binding(r)
                                                       : create_eviction(r);
         return true;
@@ -205,14 +198,14 @@ bool kn_special(struct kn_request *r)
     }
     if (r->group.len == 0 && kn_sv_is(r->plural, "namespaces") &&
         kn_sv_is(r->subresource, "finalize")) {
-        r->answer->error = r->action == KN_ACT_UPDATE ? finalize(r) : not_allowed(r);
+        r->answer->error = r->action == KN_ACT_UPDATE ? finalize(r) : kn_not_allowed(r);
         return true;
     }
     if (r->resource->no_store || !r->rest) {
         if (r->action == KN_ACT_CREATE)
             kn_reviews_create(r);
         else
-            r->answer->error = not_allowed(r);
+            r->answer->error = kn_not_allowed(r);
         return true;
     }
     return false;

@@ -92,7 +92,7 @@ static struct kn_status make_tls(struct test_api *t, const char *user, const cha
                                  struct kn_tls_ctx **ret)
 {
     struct kn_tls_ctx *tls;
-    KN_TRY(kn_tls_client_new(&(struct kn_tls_client_options){0}, &tls));
+    KN_TRY(kn_tls_client_new(&(struct kn_tls_client_options){.http1_only = t->http1_only}, &tls));
     KN_TRY(kn_tls_set_cas(tls, &t->cas));
     if (user) {
         KN_CLEANUP(kn_key_cleanup) struct kn_key *key = NULL;

@@ -14,6 +14,7 @@ struct test_api {
     struct kn_certs cas, chain;
     uint16_t port;
     char base[64]; // "https://127.0.0.1:port"
+    bool http1_only; // of the clients that are made from now on
 };
 
 // folder: of an LMDB store; NULL: memory.
