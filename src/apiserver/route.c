@@ -175,6 +175,14 @@ static struct kn_status parse_int(const char *name, struct kn_sv v, int64_t *ret
     return bad_option(name, v, "it must be a whole number");
 }
 
+static struct kn_status parse_grace(struct kn_sv v, int64_t *ret)
+{
+    KN_TRY(parse_int("gracePeriodSeconds", v, ret));
+    if (*ret < 0)
+        *ret = 1; // as upstream: soon, but not at once
+    return KN_STATUS_OK;
+}
+
 static struct kn_status set_option(struct kn_request *r, struct kn_sv name, struct kn_sv v,
                                    bool *watch)
 {
@@ -203,7 +211,7 @@ static struct kn_status set_option(struct kn_request *r, struct kn_sv name, stru
     if (kn_sv_is(name, "timeoutSeconds"))
         return parse_int("timeoutSeconds", v, &o->timeout_seconds);
     if (kn_sv_is(name, "gracePeriodSeconds"))
-        return parse_int("gracePeriodSeconds", v, &o->grace_seconds);
+        return parse_grace(v, &o->grace_seconds);
     if (kn_sv_is(name, "allowWatchBookmarks"))
         return parse_bool("allowWatchBookmarks", v, &o->bookmarks);
     if (kn_sv_is(name, "sendInitialEvents"))

@@ -317,7 +317,7 @@ static struct kn_status create_token(struct kn_request *r)
     KN_TRY(kn_token_issue(r->server, a, &c, &token));
     struct kn_json *status = kn_json_ensure_object(a, body, KN_K_status);
     char when[KN_TIME_TEXT];
-    kn_time_format((struct kn_time){c.expires * KN_SECOND}, KN_TIME_SECONDS, when);
+    kn_time_format((struct kn_time){kn_seconds(c.expires)}, KN_TIME_SECONDS, when);
     kn_json_set_str(a, status, KN_K_token, token);
     kn_json_set_str(a, status, KN_K_expirationTimestamp, kn_arena_dup(a, kn_sv_c(when)));
     struct kn_json *m = kn_json_ensure_object(a, body, KN_K_metadata);

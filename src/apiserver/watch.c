@@ -367,7 +367,8 @@ static void set_timers(struct kn_watcher *w)
     w->bookmark.fire = on_bookmark;
     int64_t seconds = w->r.options.timeout_seconds;
     kn_timer_set(loop, &w->end,
-                 kn_loop_now(loop) + (seconds > 0 ? seconds * KN_SECOND : DEFAULT_TIMEOUT));
+                 seconds > 0 ? kn_later(kn_loop_now(loop), seconds)
+                             : kn_loop_now(loop) + DEFAULT_TIMEOUT);
     if (w->r.options.bookmarks)
         kn_timer_set(loop, &w->bookmark, kn_loop_now(loop) + BOOKMARK_EVERY);
 }

@@ -138,7 +138,7 @@ static struct kn_sv generated_name(struct kn_arena *a, struct kn_sv base)
 static struct kn_sv now_text(struct kn_arena *a, int64_t plus_seconds)
 {
     char text[KN_TIME_TEXT];
-    kn_time_format((struct kn_time){kn_now().ns + plus_seconds * KN_SECOND}, KN_TIME_SECONDS, text);
+    kn_time_format((struct kn_time){kn_later(kn_now().ns, plus_seconds)}, KN_TIME_SECONDS, text);
     return kn_arena_dup(a, kn_sv_c(text));
 }
 
@@ -523,6 +523,8 @@ static struct kn_status delete_options(struct kn_request *r)
     }
     struct kn_options *w = &r->options;
     w->grace_seconds = kn_json_int(kn_json_get(o, KN_K_gracePeriodSeconds), w->grace_seconds);
+    if (w->grace_seconds < 0 && kn_json_get(o, KN_K_gracePeriodSeconds))
+        w->grace_seconds = 1; // as upstream: soon, but not at once
     if (kn_json_get(o, KN_K_propagationPolicy))
         w->propagation = kn_json_str(kn_json_get(o, KN_K_propagationPolicy));
     if (kn_json_get(o, KN_K_orphanDependents))

@@ -19,6 +19,24 @@ enum kn_time_digits {
 };
 #define KN_TIME_TEXT 40
 
+// Seconds from outside as nanoseconds: what is too far away becomes the furthest that there is
+// (KN_FOREVER), so that no sum turns a long wait into none.
+static inline int64_t kn_seconds(int64_t seconds)
+{
+    int64_t ns;
+    if (!__builtin_mul_overflow(seconds, KN_SECOND, &ns))
+        return ns;
+    return seconds < 0 ? INT64_MIN : KN_FOREVER;
+}
+// That many seconds after a time or a deadline (before it, if they are negative).
+static inline int64_t kn_later(int64_t ns, int64_t seconds)
+{
+    int64_t sum;
+    if (!__builtin_add_overflow(ns, kn_seconds(seconds), &sum))
+        return sum;
+    return seconds < 0 ? INT64_MIN : KN_FOREVER;
+}
+
 struct kn_time kn_now(void);
 int64_t kn_mono(void); // nanoseconds, for durations and deadlines
 // "2026-11-24T07:42:52Z", with as many decimals as asked. `out` holds KN_TIME_TEXT bytes.

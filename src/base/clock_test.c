@@ -36,6 +36,22 @@ KTEST(reads_and_writes_times)
     }
 }
 
+KTEST(no_number_of_seconds_is_too_large)
+{
+    static const struct {
+        int64_t ns, seconds, want;
+    } cases[] = {
+        {5, 3, 3 * KN_SECOND + 5},          {5, -3, 5 - 3 * KN_SECOND},
+        {1, INT64_MAX, KN_FOREVER},         {1, INT64_MAX / KN_SECOND, KN_FOREVER - 854775806},
+        {KN_SECOND, INT64_MAX / KN_SECOND, KN_FOREVER}, {1, INT64_MIN, INT64_MIN + 1},
+        {-1, INT64_MIN, INT64_MIN},
+    };
+    for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++)
+        ktest_eq_int(kn_later(cases[i].ns, cases[i].seconds), cases[i].want);
+    ktest_eq_int(kn_seconds(INT64_MAX), KN_FOREVER);
+    ktest_eq_int(kn_seconds(INT64_MIN), INT64_MIN);
+}
+
 KTEST(cuts_decimals_as_asked)
 {
     struct kn_time t;
@@ -47,4 +63,4 @@ KTEST(cuts_decimals_as_asked)
     ktest_eq_str(text, "2026-11-24T07:42:52.987654Z");
 }
 
-KTEST_MAIN(KTEST_CASE(reads_and_writes_times), KTEST_CASE(cuts_decimals_as_asked))
+KTEST_MAIN(KTEST_CASE(reads_and_writes_times), KTEST_CASE(cuts_decimals_as_asked), KTEST_CASE(no_number_of_seconds_is_too_large))

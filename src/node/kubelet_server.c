@@ -167,7 +167,7 @@ static void serve_logs(struct kn_http_req *r, struct kn_sv pod, const struct kn_
     if (since.len)
         KN_IGNORE(kn_time_parse(since, &j->o.since));
     else if (seconds > 0)
-        j->o.since.ns = kn_now().ns - seconds * KN_SECOND;
+        j->o.since.ns = kn_later(kn_now().ns, -seconds);
     if (run < 0 || access(j->path, R_OK) < 0) {
         job_free(j);
         fail(r, previous ? kn_error(KN_BAD_REQUEST, "previous terminated container \"%s\" in pod \"%.*s\" not found", c->name, KN_SV_ARG(pod))

@@ -247,7 +247,7 @@ struct kn_status kn_slot_action(struct kn_pod_worker *w, struct slot *s, const s
     if ((v = kn_json_get(action, KN_K_exec)))
         return run_command(w, s, kn_json_get(v, KN_K_command), deadline);
     if ((v = kn_json_get(action, KN_K_sleep))) {
-        int64_t until = kn_mono() + kn_json_int(kn_json_get(v, KN_K_seconds), 0) * KN_SECOND;
+        int64_t until = kn_later(kn_mono(), kn_json_int(kn_json_get(v, KN_K_seconds), 0));
         wait_fd(-1, 0, until < deadline ? until : deadline);
         return KN_STATUS_OK;
     }
@@ -270,7 +270,7 @@ void kn_slot_probes_begin(struct slot *s)
     for (int i = 0; i < 3; i++) {
         const struct kn_json *p = kn_json_get(s->spec, probe_keys[i]);
         int64_t delay = kn_json_int(kn_json_get(p, KN_K_initialDelaySeconds), 0);
-        s->probes[i].at = p ? kn_mono() + delay * KN_SECOND : 0;
+        s->probes[i].at = p ? kn_later(kn_mono(), delay) : 0;
         s->probes[i].good = s->probes[i].bad = 0;
     }
     s->started = s->probes[STARTUP].at == 0;
@@ -303,7 +303,7 @@ static void verdict(struct kn_pod_worker *w, struct slot *s, int i, const struct
         s->probes[i].at = 0;
         s->ready = false;
         int64_t grace = kn_json_int(KN_JSON_AT(w->pod->root, KN_K_spec, KN_K_terminationGracePeriodSeconds), 30);
-        s->next_start = kn_mono() + kn_json_int(kn_json_get(p, KN_K_terminationGracePeriodSeconds), grace) * KN_SECOND;
+        s->next_start = kn_later(kn_mono(), kn_json_int(kn_json_get(p, KN_K_terminationGracePeriodSeconds), grace));
     }
 }
 
@@ -316,8 +316,8 @@ int64_t kn_slot_probe(struct kn_pod_worker *w, struct slot *s)
             continue;
         if (s->probes[i].at <= kn_mono()) {
             int64_t timeout = kn_json_int(kn_json_get(p, KN_K_timeoutSeconds), 1);
-            struct kn_status st = kn_slot_action(w, s, p, kn_mono() + timeout * KN_SECOND);
-            s->probes[i].at = kn_mono() + kn_json_int(kn_json_get(p, KN_K_periodSeconds), 10) * KN_SECOND;
+            struct kn_status st = kn_slot_action(w, s, p, kn_later(kn_mono(), timeout));
+            s->probes[i].at = kn_later(kn_mono(), kn_json_int(kn_json_get(p, KN_K_periodSeconds), 10));
             if (!kn_ok(st))
                 kn_worker_event(w, s, "Warning", "Unhealthy", "%s probe failed: %s", probe_names[i], kn_status_text(&st));
             verdict(w, s, i, p, kn_ok(st));

@@ -208,7 +208,7 @@ static int stop_signal(struct kn_pod_worker *w, const struct slot *s)
 
 static void begin_termination(struct kn_pod_worker *w, int64_t grace)
 {
-    int64_t at = kn_mono() + grace * KN_SECOND;
+    int64_t at = kn_later(kn_mono(), grace);
     if (w->terminating) { // told again: the grace may only become shorter
         w->kill_at = at < w->kill_at ? at : w->kill_at;
         return;
