@@ -45,6 +45,7 @@ void kn_http_conn_dead(struct http_conn *c)
     }
     c->stream = NULL;
     c->current = NULL;
+    kn_http_hold_conn(c);
     struct http_worker *w = c->worker;
     kn_timer_cancel(w->loop, &c->timer);
     if (c->resume_set)
@@ -263,6 +264,7 @@ struct kn_status kn_http_server_new(const struct kn_http_config *config,
     c->threads = c->threads > 0 ? c->threads : 1;
     c->max_header = c->max_header ? c->max_header : 64u << 10;
     c->max_body = c->max_body ? c->max_body : 3u << 20;
+    c->max_unfinished = c->max_unfinished ? c->max_unfinished : 64u << 20;
     c->max_connections = c->max_connections ? c->max_connections : 10000;
     c->max_streams = c->max_streams ? c->max_streams : 250;
     c->arena_limit = c->arena_limit ? c->arena_limit : 64u << 20;

@@ -33,11 +33,14 @@ struct kn_http_config {
     int threads;            // 0: one
     size_t max_header;      // bytes of a request's head; 0: 64 KiB; beyond: 431
     size_t max_body;        // 0: 3 MiB; beyond: 413
+    size_t max_unfinished;  // bytes of all requests that are not whole yet; 0: 64 MiB; beyond: 503.
+                            // Peers with a verified certificate have as much again, for them alone
     size_t max_connections; // 0: 10,000; beyond: 503 in HTTP/1.1 words, then closed
     uint32_t max_streams;   // of one HTTP/2 connection; 0: 250
     size_t arena_limit;     // of one request, without its body; 0: 64 MiB
     int64_t idle_timeout;   // ns without a request on an open connection; 0: 180 s
-    int64_t header_timeout; // ns for handshake and head, and again for the body; 0: 30 s
+    int64_t header_timeout; // ns for handshake and head, and for a whole body from its head on, which
+                            // has a second more for each 64 KiB that have come; 0: 30 s
 };
 
 // Copies config. Nothing runs yet.

@@ -18,8 +18,9 @@ static void refuse(struct http_conn *c, int status, const char *why)
     struct kn_buf b = KN_BUF(4096);
     kn_buf_addf(&b,
                 "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
-                "Content-Length: %zu\r\n\r\n%s\n",
-                status, kn_http_phrase(status), strlen(why) + 1, why);
+                "%sContent-Length: %zu\r\n\r\n%s\n",
+                status, kn_http_phrase(status), status == 503 ? "Retry-After: 1\r\n" : "",
+                strlen(why) + 1, why);
     kn_stream_write(c->stream, kn_buf_sv(&b));
     kn_buf_done(&b);
     kn_http_conn_close(c, true);
@@ -44,6 +45,8 @@ static void set_deadline(struct http_conn *c)
         kn_http_deadline(c, now + cfg->idle_timeout);
     else if (c->state == H1_HEAD && c->deadline - now <= cfg->header_timeout)
         return; // the same head goes on: its time does not begin anew
+    else if (c->state != H1_HEAD)
+        kn_http_deadline(c, kn_http_body_deadline(c->current));
     else
         kn_http_deadline(c, now + cfg->header_timeout);
 }
@@ -66,6 +69,7 @@ static bool begin_request(struct http_conn *c, struct kn_sv head)
     r->host = h.host;
     r->headers = h.headers;
     r->headers_len = h.headers_len;
+    r->headers_bytes = head.len;
     kn_http_req_target(r, h.target);
     r->close_after = h.close || (h.minor == 0 && !h.keep_alive) || c->draining;
     if (kn_sv_is(h.method, "CONNECT")) {
@@ -178,6 +182,13 @@ static void process(struct http_conn *c, struct kn_sv fresh)
         kn_buf_add(&c->in, rest);
     if (c->in.failed) {
         kn_http_conn_close(c, false);
+        return;
+    }
+    bool held = kn_http_hold_conn(c);
+    if (c->state == H1_LENGTH || c->state == H1_CHUNKED)
+        held = kn_http_hold_req(c->current) && held;
+    if (!held && c->state != H1_BUSY) {
+        refuse(c, 503, "too many requests are unfinished");
         return;
     }
     if (!c->in.len)

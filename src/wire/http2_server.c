@@ -132,10 +132,17 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t 
 
 static void answer_refused(struct kn_http_req *r)
 {
+    kn_http_let_go(r);
     r->state = HTTP_OWNED;
     r->worker->unended++;
-    kn_http_respond_text(r, r->refuse, "text/plain; charset=utf-8",
-                         kn_sv_c(kn_http_phrase(r->refuse)));
+    const struct kn_http_header headers[] = {
+        {KN_SV("Content-Type"), KN_SV("text/plain; charset=utf-8")}, {KN_SV("Retry-After"), KN_SV("1")}};
+    struct kn_piece text = {kn_sv_c(kn_http_phrase(r->refuse)), NULL, NULL};
+    kn_http_respond(r, &(struct kn_http_response){.status = r->refuse,
+                                                  .headers = headers,
+                                                  .headers_len = r->refuse == 503 ? 2 : 1,
+                                                  .pieces = &text,
+                                                  .pieces_len = 1});
 }
 
 static void complete(struct h2_session *h, struct kn_http_req *r)
@@ -163,6 +170,10 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
         return 0;
     if (f->hd.flags & NGHTTP2_FLAG_END_STREAM) {
         complete(h, r);
+    } else if (r->state == HTTP_READING && !kn_http_hold_req(r)) {
+        h->bodies -= r->body.len;
+        r->refuse = 503;
+        answer_refused(r);
     } else if (f->hd.type == NGHTTP2_HEADERS && r->state == HTTP_READING &&
                kn_http_header_has(r, "expect", "100-continue")) {
         const nghttp2_nv nv = {(uint8_t *)":status", (uint8_t *)"100", 7, 3, NGHTTP2_NV_FLAG_NONE};
@@ -182,7 +193,8 @@ static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t
     size_t before = r->body.len;
     kn_buf_add(&r->body, kn_sv((const char *)data, len));
     h->bodies += r->body.len - before;
-    if (r->body.failed || h->bodies > BODIES_MAX) {
+    bool held = kn_http_hold_req(r);
+    if (r->body.failed || h->bodies > BODIES_MAX || !held) {
         h->bodies -= r->body.len;
         r->refuse = r->body.failed ? 413 : 503;
         answer_refused(r);
@@ -296,8 +308,7 @@ static void h2_expired(struct http_conn *c)
     struct kn_http_req *r;
     KN_LIST_EACH(&c->requests, r, struct kn_http_req, link)
     {
-        int64_t allowed = cfg->header_timeout + (int64_t)(r->body.len >> 16) * KN_SECOND;
-        if (r->state == HTTP_READING && now - r->received > allowed)
+        if (r->state == HTTP_READING && now > kn_http_body_deadline(r))
             nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, r->stream_id, NGHTTP2_CANCEL);
     }
     set_flush(h);

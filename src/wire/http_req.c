@@ -72,6 +72,7 @@ void kn_http_req_target(struct kn_http_req *r, struct kn_sv target)
 void kn_http_req_dispatch(struct kn_http_req *r)
 {
     struct http_worker *w = r->worker;
+    kn_http_let_go(r);
     r->state = HTTP_OWNED;
     r->head_only = kn_sv_is(r->method, "HEAD");
     w->unended++;
@@ -81,6 +82,7 @@ void kn_http_req_dispatch(struct kn_http_req *r)
 
 void kn_http_req_orphan(struct kn_http_req *r)
 {
+    kn_http_let_go(r);
     if (r->state == HTTP_READING || r->state == HTTP_ENDED) {
         kn_http_req_free(r);
         return;

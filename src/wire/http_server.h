@@ -54,6 +54,7 @@ struct kn_http_server {
     struct http_worker *workers;
     bool started, drained;
     size_t connections; // atomic, of all workers
+    size_t unfinished[2]; // atomic: bytes of requests that are not whole; [1]: of known peers
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int quiet_workers; // under lock
@@ -80,6 +81,7 @@ struct kn_http_req {
     struct kn_buf body;
     struct kn_http_peer peer;
     int64_t received;
+    size_t held; // bytes that the budget knows of
     void (*on_close)(struct kn_http_req *r, void *arg);
     void *on_close_arg;
     void (*on_drain)(struct kn_http_req *r, void *arg);
@@ -131,6 +133,7 @@ struct http_conn {
     bool dead, refuse, draining;
     // HTTP/1.1
     struct kn_buf in;
+    size_t held; // of `in`, bytes that the budget knows of
     size_t scanned;
     enum h1_state state;
     bool in_parser, resume_set;
@@ -149,6 +152,15 @@ void kn_http_conn_close(struct http_conn *c, bool flush);
 void kn_http_deadline(struct http_conn *c, int64_t at);
 void kn_http_count(uint64_t *counter, uint64_t n);
 void kn_http_worker_check(struct http_worker *w); // after a connection or a request has gone
+
+// http_budget.c: tells what the connection's unparsed bytes, or a request that is being read, take
+// now. False: all of them take more than they may; it is to be refused. Let go when a request is
+// whole or has gone.
+bool kn_http_hold_conn(struct http_conn *c);
+bool kn_http_hold_req(struct kn_http_req *r);
+void kn_http_let_go(struct kn_http_req *r);
+// The time until which a body that has come so far has to be whole.
+int64_t kn_http_body_deadline(const struct kn_http_req *r);
 
 // http_req.c
 struct kn_http_req *kn_http_req_new(struct http_conn *c, enum kn_http_version version); // NULL never

@@ -3,6 +3,7 @@
 #include "wire/http.h"
 
 #include <arpa/inet.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "base/file.h"
@@ -371,6 +372,112 @@ KTEST(an_upgrade_hands_over_the_bytes_in_both_directions)
     ktest_true(strstr(out, "HTTP/1.1 101 ") == out && strstr(out, "\r\n\r\nhello ahead"));
 }
 
+// -- limits ------------------------------------------------------------------------------------------
+
+static struct kn_http_server *small; // takes 100,000 bytes of unfinished requests
+static uint16_t small_port, small_tls_port;
+
+static void start_small(int64_t header_timeout)
+{
+    struct kn_http_config c = {.handle = handle, .threads = 1, .max_unfinished = 100000,
+                               .header_timeout = header_timeout};
+    ktest_ok(kn_http_server_new(&c, &small));
+    ktest_ok(kn_http_listen_tcp(small, "127.0.0.1", 0, NULL, &small_port));
+    ktest_ok(kn_http_listen_tcp(small, "127.0.0.1", 0, server_tls, &small_tls_port));
+    ktest_ok(kn_http_server_start(small));
+}
+
+static int connect_to(uint16_t port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    ktest_eq_int(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    return fd;
+}
+
+static bool answers(int fd, int64_t within)
+{
+    struct pollfd p = {fd, POLLIN, 0};
+    return poll(&p, 1, (int)(within / KN_MILLI)) == 1;
+}
+
+KTEST(a_body_that_trickles_is_cut_off)
+{
+    static const char *const heads[] = {
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nea60\r\n"};
+    start_small(100 * KN_MILLI);
+    for (size_t i = 0; i < KN_ARRAY_LEN(heads); i++) {
+        int fd = connect_to(small_port);
+        int64_t until = kn_mono() + PATIENCE;
+        ktest_ok(kn_fd_write_all(fd, kn_sv_c(heads[i])));
+        while (!answers(fd, 10 * KN_MILLI) && kn_mono() < until)
+            ktest_ok(kn_fd_write_all(fd, KN_SV("x")));
+        char out[64] = {0};
+        ktest_true(recv(fd, out, sizeof out - 1, 0) > 0);
+        ktest_true(strstr(out, "HTTP/1.1 408 ") == out);
+        close(fd);
+    }
+    kn_http_server_free(small);
+}
+
+static struct kn_http_client *small_client(const char *cn)
+{
+    uint16_t kept = tls_port;
+    tls_port = small_tls_port;
+    struct kn_http_client *c = client_of(TLS2, cn);
+    tls_port = kept;
+    return c;
+}
+
+static int post(struct kn_http_client *c, const char *body, size_t len, bool *ret_retry)
+{
+    struct kn_arena *a = kn_arena_new(0, 1u << 20);
+    struct kn_http_client_resp p = {0};
+    struct kn_http_client_req q = req("POST", "/echo", kn_sv(body, len));
+    ktest_ok(kn_http_call(c, &q, 1u << 20, a, &p));
+    *ret_retry = kn_http_client_resp_get(&p, "retry-after").len > 0;
+    kn_arena_free(a);
+    return p.status;
+}
+
+// Two strangers begin bodies that do not fit in together: one of them is refused, and while the other
+// holds what he has, so is a third; but not whom the server knows by his certificate.
+KTEST(unfinished_bodies_are_bounded_in_total)
+{
+    start_small(0);
+    char *body = kn_alloc(90000), out[512] = {0};
+    memset(body, 'x', 90000);
+    int fd[2];
+    for (int i = 0; i < 2; i++) {
+        fd[i] = connect_to(small_port);
+        ktest_ok(kn_fd_write_all(fd[i], KN_SV("POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                                              "Content-Length: 60001\r\n\r\n")));
+        ktest_ok(kn_fd_write_all(fd[i], kn_sv(body, 60000)));
+    }
+    struct pollfd p[2] = {{fd[0], POLLIN, 0}, {fd[1], POLLIN, 0}};
+    ktest_true(poll(p, 2, (int)(PATIENCE / KN_MILLI)) == 1);
+    int refused = p[1].revents != 0;
+    ktest_true(recv(fd[refused], out, sizeof out - 1, 0) > 0);
+    ktest_true(strstr(out, "HTTP/1.1 503 ") == out && strstr(out, "\r\nRetry-After: 1\r\n"));
+    close(fd[refused]);
+    struct kn_http_client *stranger = small_client(NULL), *known = small_client("jane");
+    bool retry;
+    ktest_eq_int(post(stranger, body, 90000, &retry), 503);
+    ktest_true(retry);
+    ktest_eq_int(post(known, body, 90000, &retry), 200);
+    ktest_ok(kn_fd_write_all(fd[!refused], KN_SV("x")));
+    ktest_true(recv(fd[!refused], out, sizeof out - 1, 0) > 0);
+    ktest_true(strstr(out, "HTTP/1.1 200 ") == out);
+    ktest_eq_int(post(stranger, body, 90000, &retry), 200); // all is given back
+    close(fd[!refused]);
+    kn_http_client_free(stranger);
+    kn_http_client_free(known);
+    kn_http_server_free(small);
+    free(body);
+}
+
 KTEST(server_and_clients_end)
 {
     teardown();
@@ -387,4 +494,5 @@ KTEST_MAIN(KTEST_CASE(a_server_starts), KTEST_CASE(whole_exchanges_work_in_every
            KTEST_CASE(what_nobody_listens_to_is_unavailable_and_silence_times_out),
            KTEST_CASE(raw_requests_are_answered_or_refused),
            KTEST_CASE(an_upgrade_hands_over_the_bytes_in_both_directions),
-           KTEST_CASE(server_and_clients_end))
+           KTEST_CASE(a_body_that_trickles_is_cut_off),
+           KTEST_CASE(unfinished_bodies_are_bounded_in_total), KTEST_CASE(server_and_clients_end))
