@@ -374,6 +374,16 @@ KTEST(an_upgrade_hands_over_the_bytes_in_both_directions)
 
 // -- limits ------------------------------------------------------------------------------------------
 
+KTEST(plain_words_to_a_tls_port_are_answered_in_plain_words)
+{
+    char out[4096];
+    uint16_t kept = plain_port;
+    plain_port = tls_port;
+    raw("GET /version HTTP/1.1\r\nHost: a\r\n\r\n", out, sizeof out);
+    plain_port = kept;
+    ktest_eq_str(out, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n");
+}
+
 static struct kn_http_server *small; // takes 100,000 bytes of unfinished requests
 static uint16_t small_port, small_tls_port;
 
@@ -495,4 +505,5 @@ KTEST_MAIN(KTEST_CASE(a_server_starts), KTEST_CASE(whole_exchanges_work_in_every
            KTEST_CASE(raw_requests_are_answered_or_refused),
            KTEST_CASE(an_upgrade_hands_over_the_bytes_in_both_directions),
            KTEST_CASE(a_body_that_trickles_is_cut_off),
+           KTEST_CASE(plain_words_to_a_tls_port_are_answered_in_plain_words),
            KTEST_CASE(unfinished_bodies_are_bounded_in_total), KTEST_CASE(server_and_clients_end))

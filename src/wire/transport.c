@@ -45,6 +45,7 @@ struct kn_transport {
     bool shut;      // no more writes: send what is queued, then half close
     bool shut_done; // the half close has been sent
     bool finishing; // nobody listens: flush, close
+    bool first; // accepted with TLS, and nothing has come yet
     bool dead;
 };
 
@@ -524,6 +525,28 @@ static void ready_now(struct kn_transport *t)
         set_again(t);
 }
 
+// Who speaks plain HTTP to a TLS socket sees in words what is wrong, as Go's servers tell it.
+static bool answer_plain_http(struct kn_transport *t)
+{
+    static const char words[] = "HTTP/1.0 400 Bad Request\r\n\r\n"
+                                "Client sent an HTTP request to an HTTPS server.\n";
+    static const char *const starts[] = {"GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "PATCH", "DELET"};
+    char begin[5], rest[4096];
+    ssize_t n = recv(t->watch.fd, begin, sizeof begin, MSG_PEEK | MSG_DONTWAIT);
+    t->first = n <= 0;
+    bool plain = false;
+    for (size_t i = 0; n == sizeof begin && i < KN_ARRAY_LEN(starts); i++)
+        plain = plain || memcmp(begin, starts[i], sizeof begin) == 0;
+    if (!plain)
+        return false;
+    while (recv(t->watch.fd, rest, sizeof rest, MSG_DONTWAIT) > 0)
+        ; // what lies unread would break the connection off before the words arrive
+    (void)send(t->watch.fd, words, sizeof words - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    shutdown(t->watch.fd, SHUT_WR);
+    fail(t, kn_error(KN_BAD_REQUEST, "the peer speaks plain HTTP where TLS is spoken"));
+    return true;
+}
+
 static void advance(struct kn_transport *t)
 {
     if (t->state == CONNECTING) {
@@ -540,6 +563,8 @@ static void advance(struct kn_transport *t)
         ready_now(t);
         return;
     }
+    if (t->first && answer_plain_http(t))
+        return;
     enum kn_io io = kn_tls_handshake(t->tls);
     t->tls_wants_write = io == KN_IO_WANT_WRITE;
     if (io == KN_IO_OK)
@@ -608,6 +633,7 @@ static struct kn_status make(struct kn_loop *l, int fd, struct kn_tls_ctx *tls, 
     t->timer.fire = timed_out;
     t->unread = KN_BUF(KN_STREAM_MAX);
     t->state = state;
+    t->first = tls && state == HANDSHAKE;
     if (kn_ok(s))
         s = kn_loop_fd_add(l, &t->watch);
     if (!kn_ok(s)) {
