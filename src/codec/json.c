@@ -237,6 +237,22 @@ struct kn_json *kn_json_prepend(struct kn_json *array, struct kn_json *value)
     return value;
 }
 
+struct kn_json *kn_json_insert(struct kn_json *array, uint32_t index, struct kn_json *value)
+{
+    uint32_t len = kn_json_len(array);
+    if (index == 0 || index >= len)
+        return index >= len ? kn_json_append(array, value) : kn_json_prepend(array, value);
+    struct kn_json *before = kn_json_item(array, index - 1), *last = array->u.last;
+    value = kn_json_append(array, value);
+    if (!value)
+        return NULL;
+    last->next = value->next; // out of the end again, and into its place
+    value->next = before->next;
+    before->next = value;
+    array->u.last = last;
+    return value;
+}
+
 struct kn_json *kn_json_set_str(struct kn_arena *a, struct kn_json *object, enum kn_atom key,
                                 struct kn_sv text)
 {

@@ -148,6 +148,8 @@ struct kn_json *kn_json_set_sv(struct kn_arena *a, struct kn_json *object, struc
                                struct kn_json *value);
 struct kn_json *kn_json_append(struct kn_json *array, struct kn_json *value);
 struct kn_json *kn_json_prepend(struct kn_json *array, struct kn_json *value);
+// Before the element that has this index now; at the end, if it is the length. O(index).
+struct kn_json *kn_json_insert(struct kn_json *array, uint32_t index, struct kn_json *value);
 
 struct kn_json *kn_json_set_str(struct kn_arena *a, struct kn_json *object, enum kn_atom key,
                                 struct kn_sv text);

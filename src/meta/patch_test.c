@@ -60,6 +60,8 @@ KTEST(operates_as_rfc_6902_says)
         {"{\"a\":1}", "[{\"op\":\"add\",\"path\":\"/b\",\"value\":2}]", "{\"a\":1,\"b\":2}", NULL},
         {"{\"l\":[1,3]}", "[{\"op\":\"add\",\"path\":\"/l/1\",\"value\":2}]", "{\"l\":[1,2,3]}",
          NULL},
+        {"{\"l\":[1,2,4]}", "[{\"op\":\"add\",\"path\":\"/l/2\",\"value\":3},{\"op\":\"add\",\"path\":"
+         "\"/l/4\",\"value\":5},{\"op\":\"remove\",\"path\":\"/l/3\"}]", "{\"l\":[1,2,3,5]}", NULL},
         {"{\"l\":[2]}", "[{\"op\":\"add\",\"path\":\"/l/0\",\"value\":1}]", "{\"l\":[1,2]}", NULL},
         {"{\"l\":[1]}", "[{\"op\":\"add\",\"path\":\"/l/-\",\"value\":2}]", "{\"l\":[1,2]}", NULL},
         {"{\"l\":[1,2]}", "[{\"op\":\"remove\",\"path\":\"/l/0\"}]", "{\"l\":[2]}", NULL},
@@ -89,4 +91,36 @@ KTEST(operates_as_rfc_6902_says)
         run(kn_patch_json, &samples[i]);
 }
 
-KTEST_MAIN(KTEST_CASE(merges_as_rfc_7396_says), KTEST_CASE(operates_as_rfc_6902_says))
+// 10,000 insertions into an array of 300,000.
+static struct kn_status insert_many(const char *path, uint32_t *ret_len)
+{
+    struct kn_arena *a = kn_arena_new(0, 256u << 20);
+    struct kn_json *target = kn_json_new_object(a), *patch = kn_json_new_array(a);
+    struct kn_json *list = kn_json_set_sv(a, target, KN_SV("a"), kn_json_new_array(a));
+    for (int i = 0; i < 300000; i++)
+        kn_json_append(list, kn_json_new_int(a, i));
+    for (int i = 0; i < 10000; i++) {
+        struct kn_json *op = kn_json_append(patch, kn_json_new_object(a));
+        kn_json_set_str(a, op, KN_K_op, KN_SV("add"));
+        kn_json_set_str(a, op, KN_K_path, kn_sv_c(path));
+        kn_json_set_int(a, op, KN_K_value, i);
+    }
+    struct kn_status s = kn_patch_json(a, target, patch);
+    *ret_len = kn_json_len(list);
+    kn_arena_free(a);
+    return s;
+}
+
+KTEST(a_patch_does_not_walk_through_long_lists_for_ever)
+{
+    uint32_t len;
+    ktest_ok(insert_many("/a/0", &len));
+    ktest_eq_int(len, 310000);
+    ktest_ok(insert_many("/a/-", &len));
+    ktest_eq_int(len, 310000);
+    ktest_fails(insert_many("/a/150000", &len), TOO_LARGE,
+                "operation 66 of the JSON patch: the patch goes through more than 20000000 elements");
+}
+
+KTEST_MAIN(KTEST_CASE(a_patch_does_not_walk_through_long_lists_for_ever),
+           KTEST_CASE(merges_as_rfc_7396_says), KTEST_CASE(operates_as_rfc_6902_says))
