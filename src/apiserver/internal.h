@@ -286,6 +286,9 @@ void kn_other_run(struct kn_request *r);
 bool kn_other_is_slow(const struct kn_request *r); // rather in a worker
 
 struct kn_status kn_bootstrap(struct kn_apiserver *s);
+// own_service.c: the service `kubernetes`, made now and kept from then on.
+struct kn_status kn_own_service_start(struct kn_apiserver *s);
+void kn_own_service_stop(struct kn_apiserver *s); // does nothing if it did not start
 
 // Tokens of service accounts (JWT).
 struct kn_token_claims {
@@ -319,6 +322,7 @@ struct kn_apiserver {
     struct kn_map rest_by_prefix; // "<group>/<plural>" as in keys
     struct kn_jobs *jobs;
     struct kn_alloc *alloc; // service addresses and node ports
+    struct kn_own_service *own_service;
     struct kn_key *token_key;  // private
     char token_key_id[64];
     _Atomic bool ready;

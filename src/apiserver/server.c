@@ -275,6 +275,8 @@ struct kn_status kn_apiserver_start(const struct kn_apiserver_config *c, struct 
     if (kn_ok(st))
         st = kn_bootstrap(s); // before anybody can ask: roles are there with the first request
     if (kn_ok(st))
+        st = kn_own_service_start(s);
+    if (kn_ok(st))
         st = kn_http_server_start(s->http);
     if (!kn_ok(st)) {
         kn_apiserver_stop(s);
@@ -330,6 +332,7 @@ void kn_apiserver_stop(struct kn_apiserver *s)
 {
     if (!s)
         return;
+    kn_own_service_stop(s);
     if (s->http)
         stop_http(s);
     kn_jobs_close(s->jobs);

@@ -181,6 +181,41 @@ KTEST(begins_with_what_a_cluster_needs)
     expect(admin, "GET", "/readyz", NULL, 200, "ok");
 }
 
+static bool has(const char *path, const char *part)
+{
+    struct reply r = ask(admin, "GET", path, "", NULL);
+    bool found = r.status == 200 && kn_sv_search(r.resp.body, kn_sv_c(part)) >= 0;
+    kn_arena_free(r.arena);
+    return found;
+}
+
+static void merge(const char *path, const char *patch)
+{
+    struct reply r = ask(admin, "PATCH", path, "application/merge-patch+json", patch);
+    ktest_eq_int(r.status, 200);
+    kn_arena_free(r.arena);
+}
+
+KTEST(the_service_of_the_server_is_put_right_when_it_is_changed)
+{
+    static const char service[] = "/api/v1/namespaces/default/services/kubernetes";
+    static const char *const paths[] = {
+        "/api/v1/namespaces/default/endpoints/kubernetes",
+        "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"};
+    for (size_t i = 0; i < KN_ARRAY_LEN(paths); i++) {
+        expect(admin, "DELETE", paths[i], NULL, 200, NULL);
+        ktest_until(has(paths[i], "192.0.2.1"));
+    }
+    merge(paths[0], "{\"subsets\":[{\"addresses\":[{\"ip\":\"192.0.2.66\"}],\"ports\":[{\"port\":1}]}]}");
+    ktest_until(has(paths[0], "192.0.2.1\""));
+    merge(service, "{\"metadata\":{\"annotations\":{\"mine\":\"stays\"}},\"spec\":{\"selector\":{\"a\":\"b\"},"
+                   "\"ports\":[{\"name\":\"https\",\"port\":444}]}}");
+    ktest_until(has(service, "\"port\":443"));
+    ktest_true(has(service, "\"mine\":\"stays\"") && !has(service, "selector"));
+    expect(admin, "DELETE", service, NULL, 200, NULL);
+    ktest_until(has(service, "\"clusterIP\":\"10.96.0.1\""));
+}
+
 KTEST(pages_a_list_as_it_was_at_its_first_page)
 {
     char body[128], path[256];
@@ -305,6 +340,7 @@ int main(void)
         KTEST_CASE(asks_who_and_whether_he_may),
         KTEST_CASE(acts_as_somebody_else_only_with_the_right_to),
         KTEST_CASE(begins_with_what_a_cluster_needs),
+        KTEST_CASE(the_service_of_the_server_is_put_right_when_it_is_changed),
         KTEST_CASE(pages_a_list_as_it_was_at_its_first_page),
         KTEST_CASE(a_watch_tells_every_change_in_order),
         KTEST_CASE(an_old_deployment_is_stored_in_the_new_form),
