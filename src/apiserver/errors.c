@@ -113,6 +113,9 @@ void kn_answer_warn(struct kn_request *r, const char *format, ...)
     va_end(args);
     struct kn_sv copy = kn_arena_dup(r->arena, kn_buf_sv(&text));
     kn_buf_done(&text);
+    for (size_t i = 0; i < r->answer->warning_count; i++)
+        if (kn_sv_is(copy, r->answer->warnings[i]))
+            return; // a write that is tried again says it once
     if (copy.ptr)
         r->answer->warnings[r->answer->warning_count++] = copy.ptr;
 }

@@ -242,6 +242,8 @@ bool kn_is_mirror_pod(const struct kn_json *pod);
 struct kn_status kn_admit_mirror_pod(struct kn_request *r, const struct kn_json *obj);
 // The node's name if the user is one, else the empty view.
 struct kn_sv kn_node_of_user(const struct kn_user *u);
+// warn.c: tells the client what of the object (in hub form) does not do yet what it says.
+void kn_warn_unfulfilled(struct kn_request *r, const struct kn_json *obj);
 // What the kind does with an object before it is validated: drops status, counts generation,
 // allocates addresses and ports. undo: gives back what was allocated when the write then fails.
 struct kn_status kn_prepare_create(struct kn_request *r, struct kn_json *obj);

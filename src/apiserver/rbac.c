@@ -101,7 +101,8 @@ static bool put(char *out, size_t *at, struct kn_sv part)
 {
     if (part.len > SUBJECT_MAX - *at)
         return false;
-    memcpy(out + *at, part.ptr, part.len);
+    if (part.len)
+        memcpy(out + *at, part.ptr, part.len);
     *at += part.len;
     return true;
 }

@@ -236,6 +236,8 @@ static struct kn_status create_decoded(struct kn_request *r, struct kn_json *obj
     struct kn_status s = check_problems(r, obj, NULL);
     if (kn_ok(s))
         s = kn_admit_validate(r, obj, NULL);
+    if (kn_ok(s))
+        kn_warn_unfulfilled(r, obj);
     if (kn_ok(s) && kn_arena_failed(r->arena))
         s = kn_arena_error(r->arena, "the object");
     struct kn_sv name = KN_JSON_STR_AT(obj, KN_K_metadata, KN_K_name);
@@ -349,6 +351,8 @@ static struct kn_status replace(struct kn_request *r, struct kn_json *obj, const
         s = check_problems(r, obj, old->root);
     if (kn_ok(s))
         s = kn_admit_validate(r, obj, old);
+    if (kn_ok(s))
+        kn_warn_unfulfilled(r, obj);
     if (kn_ok(s) && kn_arena_failed(r->arena))
         s = kn_arena_error(r->arena, "the object");
     if (!kn_ok(s) || r->options.dry_run) {
