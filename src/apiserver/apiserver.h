@@ -25,7 +25,7 @@ struct kn_apiserver_config {
     uint16_t advertise_port;
     int threads;         // HTTP threads; 0: as many as processors, at most 4
     int workers;         // threads at most for writes; 0: 64
-    const uint8_t *encryption_key; // 32 bytes: secrets at rest; NULL: not encrypted
+    const uint8_t *encryption_key; // 32 bytes, copied: secrets at rest; NULL: not encrypted
     const char *version; // "v1.37.2+knarr..." NULL: the built-in one
 };
 
@@ -42,6 +42,15 @@ struct kn_status kn_apiserver_set_kubelet_identity(struct kn_apiserver *s, const
                                                    struct kn_key *key);
 // Refuses new requests, finishes those under way (watches are ended), frees everything.
 void kn_apiserver_stop(struct kn_apiserver *s);
+
+// What runs beside the server in this process and is told of by `kubectl get componentstatuses`.
+struct kn_component {
+    const char *name; // "scheduler", "controller-manager"
+    struct kn_status (*check)(void *arg); // quick; any thread, until it is removed
+    void *arg;
+};
+void kn_apiserver_add_component(struct kn_apiserver *s, const struct kn_component *c);
+void kn_apiserver_remove_component(struct kn_apiserver *s, const char *name); // it need not be there
 
 // A client in this process: no socket, no copy. It acts as `user` (a controller's service account:
 // "system:serviceaccount:kube-system:deployment-controller") with `groups`, through the same

@@ -5,6 +5,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/secret.h"
 #include "base/thread.h"
 #include "base/vec.h"
 #include "client/cache.h"
@@ -288,6 +289,9 @@ void kn_other_run(struct kn_request *r);
 bool kn_other_is_slow(const struct kn_request *r); // rather in a worker
 
 struct kn_status kn_bootstrap(struct kn_apiserver *s);
+// health.c: /healthz, /livez, /readyz and what is below them; componentstatuses.
+void kn_health(struct kn_request *r);
+void kn_components(struct kn_request *r);
 // own_service.c: the service `kubernetes`, made now and kept from then on.
 struct kn_status kn_own_service_start(struct kn_apiserver *s);
 void kn_own_service_stop(struct kn_apiserver *s); // does nothing if it did not start
@@ -326,8 +330,13 @@ struct kn_apiserver {
     struct kn_alloc *alloc; // service addresses and node ports
     struct kn_own_service *own_service;
     struct kn_key *token_key;  // private
+    struct kn_secret *encryption_key; // of secrets at rest, or NULL
     char token_key_id[64];
-    _Atomic bool ready;
+    _Atomic bool ready, stopping;
+    pthread_mutex_t health_lock; // of the next three; components are asked under it
+    struct kn_component components[4];
+    size_t component_count;
+    int64_t behind_rev, behind_since; // a revision that the caches have to reach, and since when
     int64_t started; // kn_mono
     _Atomic uint64_t requests, errors;
 };

@@ -1,4 +1,4 @@
-// Paths that are no resources: health, version, discovery, OpenAPI, keys of the token issuer, metrics.
+// Paths that are no resources: version, discovery, OpenAPI, keys of the token issuer, metrics.
 #include "apiserver/internal.h"
 #include "codec/base64.h"
 #include "meta/discovery.h"
@@ -22,26 +22,7 @@ static struct kn_status not_found(void)
     return kn_error(KN_NOT_FOUND, "the server could not find the requested resource");
 }
 
-// -- health, version, metrics ----------------------------------------------------------------------
-
-static void health(struct kn_request *r)
-{
-    struct kn_buf text = KN_BUF(4096);
-    bool readyz = kn_sv_starts(r->path, KN_SV("/readyz")), ready = r->server->ready;
-    bool verbose = kn_query_get(r->arena, r->query, "verbose").ptr != NULL;
-    bool good = ready || !readyz;
-    if (verbose) {
-        kn_buf_addf(&text, "[+]ping ok\n[+]log ok\n[+]store ok\n[%s]poststarthook/bootstrap %s\n",
-                    ready ? "+" : "-", ready ? "ok" : "failed: not finished");
-        kn_buf_addf(&text, "%.*s check %s\n", KN_SV_ARG(kn_sv_from(r->path, 1)),
-                    good ? "passed" : "failed");
-    } else {
-        kn_buf_addc(&text, good ? "ok" : "not ready: the server is starting");
-    }
-    if (!good)
-        r->answer->code = 500;
-    answer_text(r, "text/plain; charset=utf-8", &text);
-}
+// -- version, metrics ------------------------------------------------------------------------------
 
 static void version(struct kn_request *r)
 {
@@ -257,9 +238,9 @@ static const struct {
     bool below; // and everything below it
     void (*run)(struct kn_request *r);
 } paths[] = {
-    {"/healthz", true, health},
-    {"/livez", true, health},
-    {"/readyz", true, health},
+    {"/healthz", true, kn_health},
+    {"/livez", true, kn_health},
+    {"/readyz", true, kn_health},
     {"/version", false, version},
     {"/metrics", false, metrics},
     {"/openapi/v2", false, openapi},

@@ -19,9 +19,15 @@ struct kn_sv kn_rest_key(struct kn_arena *a, const struct kn_rest *rest, struct 
     return kn_arena_printf(a, "%s%.*s", rest->prefix, KN_SV_ARG(name));
 }
 
+static const uint8_t *key_of(const struct kn_rest *rest)
+{
+    const struct kn_secret *s = rest->server->encryption_key;
+    return s ? (const uint8_t *)kn_secret_reveal(s).ptr : NULL;
+}
+
 static struct kn_status encrypt(struct kn_rest *rest, struct kn_sv key, struct kn_buf *value)
 {
-    const uint8_t *secret = rest->server->config.encryption_key;
+    const uint8_t *secret = key_of(rest);
     size_t head = sizeof encrypted_magic + KN_GCM_NONCE;
     size_t total = head + value->len + KN_GCM_TAG;
     char *out = kn_alloc(total);
@@ -47,7 +53,7 @@ struct kn_status kn_rest_decode(struct kn_rest *rest, struct kn_sv key, struct k
     size_t head = sizeof encrypted_magic + KN_GCM_NONCE;
     if (value.len < head + KN_GCM_TAG || memcmp(value.ptr, encrypted_magic, 4) != 0)
         return kn_obj_from_stored(value, rev, ret);
-    const uint8_t *secret = rest->server->config.encryption_key;
+    const uint8_t *secret = key_of(rest);
     if (!secret)
         return kn_error(KN_INTERNAL, "%.*s is encrypted, and there is no key", KN_SV_ARG(key));
     size_t len = value.len - head - KN_GCM_TAG;
@@ -84,7 +90,7 @@ struct kn_status kn_rest_put(struct kn_rest *rest, struct kn_sv ns, struct kn_sv
     struct kn_sv key = kn_rest_key(a, rest, ns, name);
     struct kn_buf value = KN_BUF(KN_OBJ_MAX + 4096);
     struct kn_status s = kn_obj_encode_stored(root, &value);
-    if (kn_ok(s) && is_secret(rest) && rest->server->config.encryption_key)
+    if (kn_ok(s) && is_secret(rest) && key_of(rest))
         s = encrypt(rest, key, &value);
     if (kn_ok(s)) {
         struct kn_write w = {

@@ -243,11 +243,9 @@ static struct kn_status copy_config(struct kn_apiserver *s, const struct kn_apis
     s->config.service_cidr = strdup(c->service_cidr ? c->service_cidr : "10.96.0.0/16");
     s->config.advertise_address = strdup(c->advertise_address ? c->advertise_address : "127.0.0.1");
     s->config.version = strdup(c->version ? c->version : VERSION);
-    if (c->encryption_key) {
-        uint8_t *key = kn_alloc(KN_GCM_KEY);
-        memcpy(key, c->encryption_key, KN_GCM_KEY);
-        s->config.encryption_key = key;
-    }
+    if (c->encryption_key)
+        s->encryption_key = kn_secret_from(kn_sv((const char *)c->encryption_key, KN_GCM_KEY));
+    s->config.encryption_key = NULL;
     s->token_key = kn_key_ref(c->token_key);
     s->config.listen_fds = NULL;
     s->config.server_chain = s->config.client_cas = s->config.kubelet_chain = NULL;
@@ -259,6 +257,7 @@ struct kn_status kn_apiserver_start(const struct kn_apiserver_config *c, struct 
 {
     struct kn_apiserver *s = KN_NEW(struct kn_apiserver);
     s->started = kn_mono();
+    pthread_mutex_init(&s->health_lock, NULL);
     struct kn_status st = copy_config(s, c);
     if (kn_ok(st))
         st = kn_rest_open(s);
@@ -332,6 +331,7 @@ void kn_apiserver_stop(struct kn_apiserver *s)
 {
     if (!s)
         return;
+    s->stopping = true;
     kn_own_service_stop(s);
     if (s->http)
         stop_http(s);
@@ -344,10 +344,7 @@ void kn_apiserver_stop(struct kn_apiserver *s)
     kn_tls_ctx_free(s->kubelet_tls);
     kn_key_free(s->token_key);
     kn_jobs_free(s->jobs);
-    if (s->config.encryption_key) {
-        explicit_bzero((void *)(uintptr_t)s->config.encryption_key, KN_GCM_KEY);
-        free((void *)(uintptr_t)s->config.encryption_key);
-    }
+    kn_secret_free(s->encryption_key);
     free((char *)(uintptr_t)s->config.token_issuer);
     free((char *)(uintptr_t)s->config.service_cidr);
     free((char *)(uintptr_t)s->config.advertise_address);

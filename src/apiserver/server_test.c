@@ -216,6 +216,60 @@ KTEST(the_service_of_the_server_is_put_right_when_it_is_changed)
     ktest_until(has(service, "\"clusterIP\":\"10.96.0.1\""));
 }
 
+KTEST(health_is_told_check_by_check)
+{
+    static const struct {
+        const char *path;
+        int status;
+        const char *part;
+    } samples[] = {
+        {"/healthz", 200, "ok"},
+        {"/readyz?verbose", 200, "[+]ping ok\n[+]log ok\n[+]etcd ok\n[+]etcd-readiness ok\n[+]informer-sync ok\n"
+                                 "[+]poststarthook/bootstrap ok\n[+]shutdown ok\nreadyz check passed\n"},
+        {"/livez?verbose=1&exclude=etcd", 200, "[+]etcd excluded: ok\n"},
+        {"/livez?verbose=1&exclude=moon&exclude=log", 200,
+         "warn: some health checks cannot be excluded: no matches for \"moon\"\n"},
+        {"/readyz/etcd", 200, "ok"},
+        {"/readyz/poststarthook/bootstrap", 200, "ok"},
+        {"/livez/informer-sync", 404, "NotFound"},
+        {"/readyz/moon", 404, "NotFound"},
+    };
+    for (size_t i = 0; i < KN_ARRAY_LEN(samples); i++)
+        expect(admin, "GET", samples[i].path, NULL, samples[i].status, samples[i].part);
+}
+
+static struct kn_status fails(void *arg __attribute__((unused)))
+{
+    return kn_error(KN_UNAVAILABLE, "it sleeps");
+}
+
+static struct kn_status runs(void *arg __attribute__((unused)))
+{
+    return KN_STATUS_OK;
+}
+
+KTEST(components_say_how_they_are)
+{
+    static const char path[] = "/api/v1/componentstatuses";
+    expect(admin, "GET", "/api/v1/componentstatuses/etcd-0", NULL, 200,
+           "\"conditions\":[{\"type\":\"Healthy\",\"status\":\"True\",\"message\":\"ok\"}]");
+    expect(admin, "GET", "/api/v1/componentstatuses/scheduler", NULL, 200, "does not run in this process");
+    kn_apiserver_add_component(api.server, &(struct kn_component){"scheduler", fails, NULL});
+    kn_apiserver_add_component(api.server, &(struct kn_component){"controller-manager", runs, NULL});
+    expect(admin, "GET", path, NULL, 200, "\"status\":\"False\",\"message\":\"it sleeps\"");
+    expect(admin, "GET", path, NULL, 200, "\"kind\":\"ComponentStatusList\"");
+    kn_apiserver_remove_component(api.server, "scheduler");
+    kn_apiserver_add_component(api.server, &(struct kn_component){"scheduler", runs, NULL});
+    struct reply r = ask(admin, "GET", path, "", NULL);
+    ktest_true(kn_sv_search(r.resp.body, KN_SV("False")) < 0);
+    ktest_eq_int(kn_json_len(kn_json_get(r.body, KN_K_items)), 3);
+    ktest_eq_sv(kn_http_client_resp_get(&r.resp, "Warning"), "299 - \"v1 ComponentStatus is deprecated in v1.19+\"");
+    kn_arena_free(r.arena);
+    expect(admin, "GET", "/api/v1/componentstatuses/moon", NULL, 404, "componentstatuses \\\"moon\\\" not found");
+    expect(admin, "DELETE", "/api/v1/componentstatuses/etcd-0", NULL, 405, NULL);
+    expect(admin, "POST", path, "{}", 405, NULL);
+}
+
 KTEST(pages_a_list_as_it_was_at_its_first_page)
 {
     char body[128], path[256];
@@ -341,6 +395,8 @@ int main(void)
         KTEST_CASE(acts_as_somebody_else_only_with_the_right_to),
         KTEST_CASE(begins_with_what_a_cluster_needs),
         KTEST_CASE(the_service_of_the_server_is_put_right_when_it_is_changed),
+        KTEST_CASE(health_is_told_check_by_check),
+        KTEST_CASE(components_say_how_they_are),
         KTEST_CASE(pages_a_list_as_it_was_at_its_first_page),
         KTEST_CASE(a_watch_tells_every_change_in_order),
         KTEST_CASE(an_old_deployment_is_stored_in_the_new_form),

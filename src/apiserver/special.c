@@ -202,7 +202,9 @@ bool kn_special(struct kn_request *r)
         return true;
     }
     if (r->resource->no_store || !r->rest) {
-        if (r->action == KN_ACT_CREATE)
+        if (kn_sv_is(r->resource->plural, "componentstatuses"))
+            kn_components(r);
+        else if (r->action == KN_ACT_CREATE)
             kn_reviews_create(r);
         else
             r->answer->error = kn_not_allowed(r);

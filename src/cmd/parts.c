@@ -34,6 +34,20 @@ static struct kn_status start_scheduler(struct kn_parts *p)
                               &p->scheduler);
 }
 
+// Both run from their start to their stop; asking them takes their locks, so that one which hangs
+// does not look well.
+static struct kn_status scheduler_runs(void *arg)
+{
+    struct kn_scheduler_stats stats;
+    kn_scheduler_get_stats(((struct kn_parts *)arg)->scheduler, &stats);
+    return KN_STATUS_OK;
+}
+
+static struct kn_status controllers_run(void *arg)
+{
+    return kn_controllers_check(((struct kn_parts *)arg)->controllers);
+}
+
 struct kn_status kn_parts_start(struct kn_apiserver *api, const struct kn_site *site,
                                 struct kn_sv ca_pem, struct kn_parts **ret)
 {
@@ -49,6 +63,8 @@ struct kn_status kn_parts_start(struct kn_apiserver *api, const struct kn_site *
         kn_parts_stop(p);
         return s;
     }
+    kn_apiserver_add_component(api, &(struct kn_component){"scheduler", scheduler_runs, p});
+    kn_apiserver_add_component(api, &(struct kn_component){"controller-manager", controllers_run, p});
     *ret = p;
     return KN_STATUS_OK;
 }
@@ -57,6 +73,8 @@ void kn_parts_stop(struct kn_parts *p)
 {
     if (!p)
         return;
+    kn_apiserver_remove_component(p->api, "scheduler");
+    kn_apiserver_remove_component(p->api, "controller-manager");
     kn_scheduler_stop(p->scheduler);
     kn_client_close(p->scheduler_client);
     kn_controllers_stop(p->controllers);

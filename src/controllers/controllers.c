@@ -4,6 +4,7 @@
 
 #define FAN 16 // writes at once, at most, of all controllers together
 #define FILL_PATIENCE (60 * KN_SECOND)
+#define STUCK (120 * KN_SECOND)
 
 // One row a controller: the account that it writes as.
 static const struct row {
@@ -33,6 +34,10 @@ struct kn_controllers {
     char *ca_pem;
     struct kn_env envs[COUNT];
     struct kn_controller *controllers[COUNT];
+    struct {
+        uint64_t done;
+        int64_t since;
+    } seen[COUNT]; // by kn_controllers_check
 };
 
 static struct kn_status start_row(struct kn_controllers *c, size_t i,
@@ -64,6 +69,26 @@ struct kn_status kn_controllers_start(const struct kn_controllers_config *config
         return s;
     }
     *ret = c;
+    return KN_STATUS_OK;
+}
+
+struct kn_status kn_controllers_check(struct kn_controllers *c)
+{
+    int64_t now = kn_mono();
+    for (size_t i = 0; i < COUNT; i++) {
+        struct kn_controller_stats stats = {0};
+        if (c->controllers[i])
+            kn_controller_get_stats(c->controllers[i], &stats);
+        uint64_t done = stats.done + stats.failed;
+        if (stats.waiting == 0 || done != c->seen[i].done || !c->seen[i].since) {
+            c->seen[i].done = done;
+            c->seen[i].since = now;
+        } else if (now - c->seen[i].since > STUCK) {
+            return kn_error(KN_UNAVAILABLE, "%s: %zu keys wait, and none was finished for %lld s",
+                            rows[i].account, stats.waiting,
+                            (long long)((now - c->seen[i].since) / KN_SECOND));
+        }
+    }
     return KN_STATUS_OK;
 }
 
