@@ -306,6 +306,7 @@ void kn_slot_ended(struct kn_pod_worker *w, struct slot *s, const struct shim_co
     s->info = *info;
     pthread_mutex_unlock(&w->lock);
     s->ready = s->started = false;
+    kn_slot_cancel(s);
     read_message(w, s);
     // A container that held out for ten minutes begins anew.
     if (s->backoff == 0 || ran > 600 * KN_SECOND)

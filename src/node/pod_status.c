@@ -55,7 +55,9 @@ static struct kn_json *container_status(const struct kn_pod_worker *w, struct kn
     struct kn_json *last = kn_json_ensure_object(a, c, KN_K_lastState);
     struct kn_sv spec_image = kn_json_str(kn_json_get(s->spec, KN_K_image));
     bool restarts = s->state == SLOT_ENDED && kn_slot_restarts(w, s);
-    if (s->state == SLOT_RUNNING) {
+    if (s->state == SLOT_RUNNING && s->starting && !s->has_last) {
+        set_waiting(a, state, "ContainerCreating", "");
+    } else if (s->state == SLOT_RUNNING) {
         set_time(a, kn_json_ensure_object(a, state, KN_K_running), KN_K_startedAt, s->info.started);
     } else if (restarts) {
         char why[256];
@@ -74,7 +76,7 @@ static struct kn_json *container_status(const struct kn_pod_worker *w, struct kn
         set_terminated(w, a, last, &s->last, s->last_id, s->last_message);
     kn_json_set_str(a, c, KN_K_name, kn_sv_c(s->name));
     bool done = s->init && !s->sidecar && s->state == SLOT_ENDED && s->info.code == 0;
-    kn_json_set_bool(a, c, KN_K_ready, done || (s->state == SLOT_RUNNING && s->ready && (!s->init || s->sidecar)));
+    kn_json_set_bool(a, c, KN_K_ready, done || (s->state == SLOT_RUNNING && s->ready && !s->starting && (!s->init || s->sidecar)));
     kn_json_set_bool(a, c, KN_K_started, s->state == SLOT_RUNNING && s->started);
     kn_json_set_int(a, c, KN_K_restartCount, s->restarts);
     kn_json_set_str(a, c, KN_K_image, s->image[0] ? kn_sv_c(s->image) : spec_image);
@@ -95,9 +97,10 @@ static const char *phase_of(const struct kn_pod_worker *w)
             continue;
         }
         apps++;
-        if (s->state == SLOT_RUNNING || (s->state == SLOT_ENDED && kn_slot_restarts(w, s)))
+        bool starting = s->state == SLOT_RUNNING && s->starting && !s->has_last;
+        if (!starting && (s->state == SLOT_RUNNING || (s->state == SLOT_ENDED && kn_slot_restarts(w, s))))
             running++;
-        else if (s->state == SLOT_NEW)
+        else if (s->state == SLOT_NEW || starting)
             waiting++;
         else if (s->info.code == 0)
             good++;
@@ -142,7 +145,7 @@ static void conditions(struct kn_pod_worker *w, struct kn_arena *a, struct kn_js
     for (size_t i = 0; i < w->slots_len; i++) {
         const struct slot *s = &w->slots[i];
         bool good = s->init ? (s->sidecar ? s->started || s->state == SLOT_ENDED : s->state == SLOT_ENDED && s->info.code == 0)
-                            : s->state == SLOT_RUNNING && s->ready;
+                            : s->state == SLOT_RUNNING && s->ready && !s->starting;
         if (good)
             continue;
         struct kn_buf *b = s->init ? &uninit : &unready;

@@ -22,6 +22,8 @@ static void bind_slots(struct kn_pod_worker *w)
     size_t n = 0, want = kn_json_len(kn_json_get(spec, lists[0])) + kn_json_len(kn_json_get(spec, lists[1]));
     if (!w->slots)
         w->slots = kn_calloc(want + 1, sizeof *w->slots);
+    if (!w->polled)
+        w->polled = kn_calloc(2 + want * SLOT_ACTIONS * KN_ACTION_FDS, sizeof *w->polled);
     for (size_t k = 0; k < 2; k++)
         KN_JSON_EACH(c, kn_json_get(spec, lists[k])) {
             if (w->slots_len && n == w->slots_len)
@@ -88,17 +90,6 @@ static bool prepare(struct kn_pod_worker *w, int64_t *ret_next)
     return true;
 }
 
-static void post_start(struct kn_pod_worker *w, struct slot *s)
-{
-    const struct kn_json *hook = KN_JSON_AT(s->spec, KN_K_lifecycle, KN_K_postStart);
-    struct kn_status st = hook ? kn_slot_action(w, s, hook, kn_mono() + 30 * KN_SECOND) : KN_STATUS_OK;
-    if (kn_ok(st))
-        return;
-    kn_worker_event(w, s, "Warning", "FailedPostStartHook", "PostStartHook failed: %s", kn_status_text(&st));
-    kn_status_done(&st);
-    KN_IGNORE(kn_shim_signal(w->sandbox.shim, s->id, SIGKILL));
-}
-
 // Starts it if it is time; tells when to look again.
 static int64_t start_slot(struct kn_pod_worker *w, struct slot *s)
 {
@@ -107,7 +98,7 @@ static int64_t start_slot(struct kn_pod_worker *w, struct slot *s)
     struct kn_status st = kn_slot_start(w, s);
     if (kn_ok(st)) {
         s->next_start = 0;
-        post_start(w, s);
+        kn_slot_post_start(w, s);
         return kn_mono();
     }
     kn_status_done(&st);
@@ -117,23 +108,16 @@ static int64_t start_slot(struct kn_pod_worker *w, struct slot *s)
     return s->next_start;
 }
 
-static int64_t watch_running(struct kn_pod_worker *w, struct slot *s)
-{
-    int64_t next = kn_slot_probe(w, s);
-    if (s->next_start) { // it is being ended after a failed probe
-        if (s->next_start <= kn_mono()) {
-            KN_IGNORE(kn_shim_signal(w->sandbox.shim, s->id, SIGKILL));
-            s->next_start = 0;
-        } else if (s->next_start < next) {
-            next = s->next_start;
-        }
-    }
-    return next;
-}
-
 static int64_t earlier(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+// Its hooks and probes.
+static int64_t watch_running(struct kn_pod_worker *w, struct slot *s)
+{
+    int64_t hooks = kn_slot_hooks(w, s);
+    return earlier(hooks, kn_slot_probe(w, s));
 }
 
 static bool all_apps_ended(const struct kn_pod_worker *w)
@@ -152,94 +136,80 @@ static int64_t step_up(struct kn_pod_worker *w)
     if (!prepare(w, &next))
         return next;
     next = w->refresh_at ? w->refresh_at : KN_FOREVER;
-    bool over = all_apps_ended(w);
+    bool over = all_apps_ended(w), hold = false; // hold: what comes after it must not start yet
     for (size_t i = 0; i < w->slots_len; i++) {
         struct slot *s = &w->slots[i];
-        if (s->state == SLOT_RUNNING && over && s->sidecar) {
-            KN_IGNORE(kn_shim_signal(w->sandbox.shim, s->id, SIGTERM));
-        } else if (s->state == SLOT_RUNNING) {
+        if (s->state == SLOT_RUNNING) {
+            if (over && s->sidecar && !s->stop.on)
+                kn_slot_stop(w, s, kn_worker_grace(w), "The pod's containers have ended");
             next = earlier(next, watch_running(w, s));
-            if (s->init && !(s->sidecar && s->started))
-                return next; // the ones after it wait
+            hold = hold || s->starting || (s->init && !(s->sidecar && s->started));
+        } else if (hold || w->failed_init) {
+            continue;
         } else if (s->state == SLOT_NEW || (!over && kn_slot_restarts(w, s))) {
             next = earlier(next, start_slot(w, s));
-            if (s->init)
-                return next;
-        } else if (s->init && !s->sidecar && s->info.code != 0 && !w->failed_init) {
+            hold = s->init || s->starting;
+        } else if (s->init && !s->sidecar && s->info.code != 0) {
             w->failed_init = true;
         }
-        if (w->failed_init)
-            return next;
     }
     return next;
 }
 
 // -- taking down -----------------------------------------------------------------------------
 
-static int64_t grace_of(const struct kn_pod_worker *w)
+// Sidecars serve the others: they are stopped after them, the last one first.
+static bool may_stop(const struct kn_pod_worker *w, size_t i)
 {
-    int64_t spec = kn_json_int(KN_JSON_AT(w->pod->root, KN_K_spec, KN_K_terminationGracePeriodSeconds), 30);
-    return kn_json_int(kn_json_get(w->pod->metadata, KN_K_deletionGracePeriodSeconds), spec);
+    if (!w->slots[i].sidecar)
+        return true;
+    for (size_t k = i + 1; k < w->slots_len; k++)
+        if (w->slots[k].state == SLOT_RUNNING)
+            return false;
+    return true;
 }
 
-static int stop_signal(struct kn_pod_worker *w, const struct slot *s)
+static void stop_slots(struct kn_pod_worker *w, int64_t grace)
 {
-    static const struct {
-        const char *name;
-        int number;
-    } known[] = {{"TERM", SIGTERM}, {"QUIT", SIGQUIT}, {"INT", SIGINT},     {"HUP", SIGHUP},
-                 {"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2},   {"WINCH", SIGWINCH}};
-    KN_CLEANUP(kn_arena_cleanup) struct kn_arena *a = kn_arena_new(0, 16u << 20);
-    struct kn_image image;
-    struct kn_sv name = KN_JSON_STR_AT(s->spec, KN_K_lifecycle, KN_K_stopSignal);
-    if (!name.len) {
-        struct kn_status st = kn_images_get(w->n->images, kn_sv_c(s->image), a, &image);
-        if (kn_ok(st))
-            name = kn_json_str(kn_json_get(image.config, KN_K_StopSignal));
-        kn_status_done(&st);
+    char why[128];
+    for (size_t i = w->slots_len; i-- > 0;) {
+        struct slot *s = &w->slots[i];
+        snprintf(why, sizeof why, "Stopping container %s", s->name);
+        if (s->state == SLOT_RUNNING && (grace == 0 || may_stop(w, i)))
+            kn_slot_stop(w, s, grace, why);
     }
-    if (kn_sv_starts(name, KN_SV("SIG")))
-        name = kn_sv_from(name, 3);
-    for (size_t i = 0; i < KN_ARRAY_LEN(known); i++)
-        if (kn_sv_is(name, known[i].name))
-            return known[i].number;
-    return SIGTERM;
 }
 
 static void begin_termination(struct kn_pod_worker *w, int64_t grace)
 {
     int64_t at = kn_later(kn_mono(), grace);
-    if (w->terminating) { // told again: the grace may only become shorter
-        w->kill_at = at < w->kill_at ? at : w->kill_at;
-        return;
-    }
-    w->kill_at = at;
+    if (!w->terminating || at < w->kill_at)
+        w->kill_at = at;
     w->terminating = true;
-    for (size_t i = w->slots_len; i-- > 0;) {
-        struct slot *s = &w->slots[i];
-        if (s->state != SLOT_RUNNING)
-            continue;
-        kn_worker_event(w, s, "Normal", "Killing", "Stopping container %s", s->name);
-        const struct kn_json *hook = KN_JSON_AT(s->spec, KN_K_lifecycle, KN_K_preStop);
-        struct kn_status st = hook && grace > 0 ? kn_slot_action(w, s, hook, w->kill_at) : KN_STATUS_OK;
-        if (!kn_ok(st))
-            kn_worker_event(w, s, "Warning", "FailedPreStopHook", "PreStopHook failed: %s", kn_status_text(&st));
-        kn_status_done(&st);
-        KN_IGNORE(kn_shim_signal(w->sandbox.shim, s->id, grace > 0 ? stop_signal(w, s) : SIGKILL));
-    }
+    w->forced = w->forced || grace == 0;
+    stop_slots(w, grace);
+}
+
+// Seconds that are left of the grace period, for those that had to wait for others.
+static int64_t grace_left(const struct kn_pod_worker *w)
+{
+    int64_t left = (w->kill_at - kn_mono()) / KN_SECOND;
+    return w->forced ? 0 : left < 2 ? 2 : left;
 }
 
 static int64_t step_down(struct kn_pod_worker *w)
 {
+    int64_t next = KN_FOREVER;
     if (any_running(w)) {
-        if (w->kill_at > kn_mono())
-            return w->kill_at;
+        for (size_t i = w->slots_len; i-- > 0;)
+            if (w->slots[i].state == SLOT_RUNNING && !w->slots[i].stop.on) {
+                stop_slots(w, grace_left(w));
+                break;
+            }
         for (size_t i = 0; i < w->slots_len; i++)
             if (w->slots[i].state == SLOT_RUNNING)
-                KN_IGNORE(kn_shim_signal(w->sandbox.shim, w->slots[i].id, SIGKILL));
-        kn_cgroup_kill(w->n->cgroups, w->sandbox.cgroup);
-        w->kill_at = kn_mono() + KN_SECOND;
-        return w->kill_at;
+                next = earlier(next, watch_running(w, &w->slots[i]));
+        return next;
     }
     if (w->removed)
         return KN_FOREVER;
@@ -274,7 +244,7 @@ static void take_messages(struct kn_pod_worker *w, bool *ret_gone, bool *ret_sto
     }
     pthread_mutex_unlock(&w->lock);
     if (w->pod->deleting || *ret_gone)
-        begin_termination(w, *ret_gone ? 0 : grace_of(w));
+        begin_termination(w, *ret_gone ? 0 : kn_worker_grace(w));
 }
 
 static void shim_died(struct kn_pod_worker *w)
@@ -310,18 +280,30 @@ static void take_news(struct kn_pod_worker *w)
 
 static void wait_for_more(struct kn_pod_worker *w, int64_t deadline)
 {
-    struct pollfd p[2] = {{w->wake, POLLIN, 0}, {w->sandbox.shim ? kn_shim_fd(w->sandbox.shim) : -1, POLLIN, 0}};
+    struct pollfd *p = w->polled;
     struct timespec t, *timeout = NULL;
+    nfds_t n = 2;
+    p[0] = (struct pollfd){w->wake, POLLIN, 0};
+    p[1] = (struct pollfd){w->sandbox.shim ? kn_shim_fd(w->sandbox.shim) : -1, POLLIN, 0};
+    for (size_t i = 0; i < w->slots_len; i++) {
+        const struct slot *s = &w->slots[i];
+        struct kn_action *const all[SLOT_ACTIONS] = {s->hook, s->asked[0], s->asked[1], s->asked[2]};
+        for (size_t k = 0; k < SLOT_ACTIONS; k++)
+            if (all[k]) {
+                kn_action_poll(all[k], p + n);
+                n += KN_ACTION_FDS;
+            }
+    }
     if (deadline != KN_FOREVER) {
         int64_t left = deadline - kn_mono();
         left = left < 0 ? 0 : left;
         t = (struct timespec){left / KN_SECOND, left % KN_SECOND};
         timeout = &t;
     }
-    ppoll(p, 2, timeout, NULL);
+    ppoll(p, n, timeout, NULL);
     if (p[0].revents) {
-        eventfd_t n;
-        eventfd_read(w->wake, &n);
+        eventfd_t count;
+        eventfd_read(w->wake, &count);
     }
 }
 
@@ -451,10 +433,13 @@ void kn_pod_worker_stop(struct kn_pod_worker *w)
     wake(w);
     if (w->thread)
         kn_thread_join(w->thread);
+    for (size_t i = 0; i < w->slots_len; i++)
+        kn_slot_cancel(&w->slots[i]);
     kn_shim_free(w->sandbox.shim);
     kn_obj_unref(w->pod);
     kn_obj_unref(w->next);
     free(w->slots);
+    free(w->polled);
     free(w->sent);
     close(w->wake);
     pthread_mutex_destroy(&w->lock);

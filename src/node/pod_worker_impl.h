@@ -2,6 +2,7 @@
 #pragma once
 #include "base/thread.h"
 #include "node/container_spec.h"
+#include "node/pod_action.h"
 #include "node/pod_sandbox.h"
 #include "node/pod_worker.h"
 
@@ -26,7 +27,17 @@ struct slot {
         int64_t at; // when it is asked next; 0: there is none
         int good, bad;
     } probes[3]; // startup, liveness, readiness
+    struct kn_action *asked[3]; // of the probes, those that are under way
+    struct kn_action *hook;     // postStart, or preStop when it is being stopped; NULL
+    bool starting;              // its postStart hook has not ended
+    struct {
+        bool on;
+        bool forced; // without any grace
+        bool killed; // SIGKILL was sent
+        int64_t kill_at;
+    } stop;
 };
+#define SLOT_ACTIONS 4
 
 struct kn_pod_worker {
     const struct kn_node *n;
@@ -42,7 +53,8 @@ struct kn_pod_worker {
     struct kn_sandbox sandbox;
     struct slot *slots; // init containers first
     size_t slots_len;
-    bool failed_init, terminating, sandbox_ready, volumes_ready, removed;
+    struct pollfd *polled; // room for the descriptors of all slots
+    bool failed_init, terminating, forced, sandbox_ready, volumes_ready, removed;
     char pod_reason[64], pod_message[512];
     int64_t retry_at, retry_after, kill_at, refresh_at;
     struct kn_time start_time;
@@ -65,13 +77,19 @@ void kn_slot_forget(struct kn_pod_worker *w, struct slot *s); // takes the files
 void kn_worker_event(struct kn_pod_worker *w, const struct slot *s, const char *type,
                      const char *reason, const char *format, ...) __attribute__((format(printf, 5, 6)));
 // pod_probe.c
-// Asks the probes that are due; the time of the next one. A container whose liveness or startup
-// probe has failed is killed.
+// Goes on with the probes of a running container: when to come again. One whose liveness or startup
+// probe has failed is stopped.
 int64_t kn_slot_probe(struct kn_pod_worker *w, struct slot *s);
 void kn_slot_probes_begin(struct slot *s); // the container has just started
-// Runs a lifecycle handler or a probe's action: OK, or why not.
-struct kn_status kn_slot_action(struct kn_pod_worker *w, struct slot *s, const struct kn_json *action,
-                                int64_t deadline);
+
+// pod_hook.c
+int64_t kn_worker_grace(const struct kn_pod_worker *w); // seconds that the pod's end may take
+void kn_slot_post_start(struct kn_pod_worker *w, struct slot *s);
+// Stops a running container: preStop hook, stop signal, after `grace` seconds SIGKILL. Told again it
+// may only become quicker. why: for the event.
+void kn_slot_stop(struct kn_pod_worker *w, struct slot *s, int64_t grace, const char *why);
+int64_t kn_slot_hooks(struct kn_pod_worker *w, struct slot *s); // goes on: when to come again
+void kn_slot_cancel(struct slot *s); // it has ended, or the agent ends: nothing is under way any more
 
 // pod_status.c
 struct kn_status kn_worker_report(struct kn_pod_worker *w);

@@ -17,6 +17,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed;
 static char status_text[16384], events[16384];
 static bool finished, done;
+static int deletion_grace = 1; // seconds, of pods that are deleted
 
 static struct kn_status fake_get(void *arg, enum kn_node_kind kind, struct kn_sv ns, struct kn_sv name,
                                  const struct kn_obj **ret)
@@ -61,6 +62,7 @@ static void fake_event(void *arg, const struct kn_obj *pod, struct kn_sv path, c
     KN_LOCKED(&lock) {
         size_t n = strlen(events);
         snprintf(events + n, sizeof events - n, "%s %s %s\n", type, reason, message);
+        pthread_cond_broadcast(&changed);
     }
 }
 
@@ -91,6 +93,11 @@ static bool status_has(const char *part)
     return strstr(status_text, part) != NULL;
 }
 
+static bool events_have(const char *part)
+{
+    return strstr(events, part) != NULL;
+}
+
 static bool is_done(const char *part)
 {
     (void)part;
@@ -101,7 +108,7 @@ static const struct kn_obj *pod_of(const char *spec, bool deleting)
 {
     static int count;
     static char uid[64];
-    char text[8192];
+    char text[8192], deletion[128];
     const struct kn_obj *pod;
     if (!deleting) {
         snprintf(uid, sizeof uid, "0000-%d-%d", (int)getpid(), ++count);
@@ -110,10 +117,12 @@ static const struct kn_obj *pod_of(const char *spec, bool deleting)
             finished = done = false;
         }
     }
+    snprintf(deletion, sizeof deletion,
+             ",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\",\"deletionGracePeriodSeconds\":%d", deletion_grace);
     snprintf(text, sizeof text,
              "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"namespace\":\"default\",\"uid\":\"%s\","
              "\"labels\":{\"app\":\"x\"}%s},\"spec\":%s}",
-             uid, deleting ? ",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\",\"deletionGracePeriodSeconds\":1" : "", spec);
+             uid, deleting ? deletion : "", spec);
     ktest_ok(kn_obj_parse(kn_sv_c(text), &pod));
     return pod;
 }
@@ -127,14 +136,25 @@ static struct kn_pod_worker *start(const char *spec)
     return w;
 }
 
-static void end(struct kn_pod_worker *w, const char *spec)
+static void delete_within(struct kn_pod_worker *w, const char *spec, int grace)
 {
+    deletion_grace = grace;
     const struct kn_obj *pod = pod_of(spec, true);
     kn_pod_worker_update(w, pod);
     kn_obj_unref(pod);
+}
+
+static void is_over(struct kn_pod_worker *w)
+{
     ktest_true(until(is_done, NULL));
     ktest_true(finished);
     kn_pod_worker_stop(w);
+}
+
+static void end(struct kn_pod_worker *w, const char *spec)
+{
+    delete_within(w, spec, 1);
+    is_over(w);
 }
 
 #define IMAGE "\"image\":\"busybox\""
@@ -309,6 +329,105 @@ KTEST(a_readiness_probe_decides_who_is_ready)
     end(w, spec);
 }
 
+#define SHARED "\"volumeMounts\":[{\"name\":\"e\",\"mountPath\":\"/e\"}]"
+#define EMPTY_DIR "\"volumes\":[{\"name\":\"e\",\"emptyDir\":{}}]"
+#define RUN(words) "\"exec\":{\"command\":[\"sh\",\"-c\",\"" words "\"]}"
+#define MEET(mine, other) RUN("touch /e/" mine "; until test -e /e/" other "; do sleep 0.05; done")
+// Ends on SIGTERM.
+#define SLEEPS "\"command\":[\"sh\",\"-c\",\"trap 'exit 0' TERM; while :; do sleep 0.1; done\"]"
+
+KTEST(pre_stop_hooks_of_containers_run_beside_one_another)
+{
+    static const char spec[] = "{" EMPTY_DIR ",\"containers\":["
+                               "{\"name\":\"c\"," IMAGE "," SLEEPS "," SHARED ",\"lifecycle\":{\"preStop\":{" MEET("a", "b") "}}},"
+                               "{\"name\":\"d\"," IMAGE "," SLEEPS "," SHARED ",\"lifecycle\":{\"preStop\":{" MEET("b", "a") "}}}]}";
+    if (!usable)
+        skip();
+    struct kn_pod_worker *w = start(spec);
+    ktest_true(until(status_has, "\"type\":\"Ready\",\"status\":\"True\""));
+    delete_within(w, spec, 15);
+    is_over(w);
+    ktest_true(strstr(events, "FailedPreStopHook") == NULL);
+    ktest_true(strstr(status_text, "\"exitCode\":137") == NULL);
+}
+
+KTEST(a_shorter_grace_is_heard_during_a_hook)
+{
+    static const char spec[] = "{\"containers\":[{\"name\":\"c\"," IMAGE "," SLEEPS
+                               ",\"lifecycle\":{\"preStop\":{" RUN("sleep 1000") "}}}]}";
+    if (!usable)
+        skip();
+    for (int grace = 0; grace < 2; grace++) {
+        struct kn_pod_worker *w = start(spec);
+        ktest_true(until(status_has, "\"type\":\"Ready\",\"status\":\"True\""));
+        delete_within(w, spec, 1000);
+        ktest_true(until(events_have, "Normal Killing Stopping container c"));
+        delete_within(w, spec, grace);
+        is_over(w);
+        ktest_true(events_have("FailedPreStopHook"));
+        // After a hook that took all there is left of the grace period is what a signal needs.
+        ktest_true(status_has(grace ? "\"exitCode\":0" : "\"exitCode\":137"));
+    }
+}
+
+KTEST(probes_go_on_during_a_post_start_hook_and_what_follows_waits_for_it)
+{
+    static const char spec[] =
+        "{\"terminationGracePeriodSeconds\":1," EMPTY_DIR ",\"containers\":["
+        "{\"name\":\"c\"," IMAGE "," SLEEPS "," SHARED ",\"lifecycle\":{\"postStart\":{" RUN(
+            "until test -e /e/probed; do sleep 0.05; done; touch /e/begun") "}},"
+        "\"readinessProbe\":{" RUN("touch /e/probed") ",\"periodSeconds\":1}},"
+        "{\"name\":\"d\"," IMAGE ",\"command\":[\"sh\",\"-c\",\"test -e /e/begun && exec sleep 100\"]," SHARED "}]}";
+    if (!usable)
+        skip();
+    struct kn_pod_worker *w = start(spec);
+    ktest_true(until(status_has, "\"type\":\"Ready\",\"status\":\"True\""));
+    ktest_true(strstr(status_text, "\"restartCount\":1") == NULL);
+    end(w, spec);
+}
+
+KTEST(probes_of_two_containers_do_not_wait_for_one_another)
+{
+    static const char spec[] =
+        "{\"terminationGracePeriodSeconds\":1," EMPTY_DIR ",\"containers\":["
+        "{\"name\":\"c\"," IMAGE "," SLEEPS "," SHARED ",\"readinessProbe\":{" MEET("a", "b") ",\"timeoutSeconds\":15}},"
+        "{\"name\":\"d\"," IMAGE "," SLEEPS "," SHARED ",\"readinessProbe\":{" MEET("b", "a") ",\"timeoutSeconds\":15}}]}";
+    if (!usable)
+        skip();
+    struct kn_pod_worker *w = start(spec);
+    ktest_true(until(status_has, "\"type\":\"Ready\",\"status\":\"True\""));
+    ktest_true(strstr(events, "Unhealthy") == NULL);
+    end(w, spec);
+}
+
+KTEST(a_failed_post_start_hook_ends_the_container)
+{
+    static const char spec[] = "{\"restartPolicy\":\"Never\",\"containers\":[{\"name\":\"c\"," IMAGE "," SLEEPS
+                               ",\"lifecycle\":{\"postStart\":{" RUN("echo no; exit 1") "}}}]}";
+    if (!usable)
+        skip();
+    struct kn_pod_worker *w = start(spec);
+    ktest_true(until(status_has, "\"phase\":\"Succeeded\"")); // it obeys the signal
+    ktest_true(events_have("Warning FailedPostStartHook PostStartHook failed: no"));
+    end(w, spec);
+}
+
+KTEST(a_failed_liveness_probe_restarts_the_container)
+{
+    static const char spec[] = "{\"terminationGracePeriodSeconds\":1," EMPTY_DIR ",\"containers\":[{\"name\":\"c\"," IMAGE
+                               ",\"command\":[\"sh\",\"-c\",\"trap '' TERM; touch /e/x$$; while :; do sleep 0.1; done\"]," SHARED
+                               ",\"lifecycle\":{\"preStop\":{" RUN("touch /e/stopped") "}},"
+                               "\"livenessProbe\":{" RUN("test -e /e/stopped") ",\"periodSeconds\":1,\"failureThreshold\":1}}]}";
+    if (!usable)
+        skip();
+    struct kn_pod_worker *w = start(spec);
+    ktest_true(until(status_has, "\"restartCount\":1"));
+    ktest_true(events_have("Normal Killing Container c failed liveness probe, will be restarted"));
+    ktest_true(until(status_has, "\"type\":\"Ready\",\"status\":\"True\""));
+    ktest_true(status_has("\"restartCount\":1"));
+    end(w, spec);
+}
+
 KTEST(bytes_of_an_image_stay_while_a_container_stands_on_them)
 {
     static const char spec[] = "{\"terminationGracePeriodSeconds\":1,\"containers\":[{\"name\":\"c\"," IMAGE ",\"command\":[\"sleep\",\"100\"]}]}";
@@ -346,6 +465,12 @@ int main(void)
         KTEST_CASE(what_had_ended_before_the_machine_was_off_stays_ended),
         KTEST_CASE(a_container_id_that_is_none_is_not_trusted),
         KTEST_CASE(a_readiness_probe_decides_who_is_ready),
+        KTEST_CASE(pre_stop_hooks_of_containers_run_beside_one_another),
+        KTEST_CASE(a_shorter_grace_is_heard_during_a_hook),
+        KTEST_CASE(probes_go_on_during_a_post_start_hook_and_what_follows_waits_for_it),
+        KTEST_CASE(probes_of_two_containers_do_not_wait_for_one_another),
+        KTEST_CASE(a_failed_post_start_hook_ends_the_container),
+        KTEST_CASE(a_failed_liveness_probe_restarts_the_container),
         KTEST_CASE(bytes_of_an_image_stay_while_a_container_stands_on_them),
     };
     return cmocka_run_group_tests_name("pod_worker", all, NULL, NULL);
