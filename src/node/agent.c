@@ -117,11 +117,12 @@ static void api_event(void *arg, const struct kn_obj *pod, struct kn_sv path, co
     kn_event_at(a->recorder, pod, path, type, reason, "%s", message);
 }
 
-static struct kn_status api_pull(void *arg, const struct kn_obj *pod, struct kn_sv image)
+static struct kn_status api_pull(void *arg, const struct kn_obj *pod, struct kn_sv image,
+                                 struct kn_cancel *cancel)
 {
     struct kn_agent *a = arg;
     return a->c.pull ? a->c.pull(a->c.pull_arg, pod, image)
-                     : kn_pull_for_pod(a->puller, &a->node.api, pod, image);
+                     : kn_pull_for_pod(a->puller, &a->node.api, pod, image, cancel);
 }
 
 static void api_services(void *arg, struct kn_sv ns, bool links,

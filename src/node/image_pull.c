@@ -8,6 +8,8 @@
 
 #define MANIFEST_MAX (4u << 20)
 #define READ_TIMEOUT (60 * KN_SECOND) // without a single byte
+#define BLOB_TIME (300 * KN_SECOND)   // that a blob may take, however small it is, and beyond it
+#define RATE_LEAST 32768              // one second for so many bytes
 #define FRUITLESS_MAX 5               // attempts in a row that bring no byte
 #define RETRY_PAUSE (500 * KN_MILLI)
 #define WORKERS 3     // threads of one pull, the caller among them
@@ -67,16 +69,31 @@ struct download {
     struct registry *registry;
     const struct blob *blob;
     struct kn_blob *file;
-    int64_t have;
+    int64_t have, deadline;
 };
+
+static void abort_body(void *body)
+{
+    kn_http_abort(body);
+}
+
+static struct kn_status cancelled(void)
+{
+    return kn_error(KN_CANCELLED, "the pull was cancelled");
+}
 
 static struct kn_status receive(struct download *d, struct kn_body *body)
 {
     char *chunk = kn_alloc(65536);
+    struct kn_cancel_hook hook;
     struct kn_status s;
     size_t n = 0;
+    kn_cancel_add(d->registry->cancel, &hook, abort_body, body);
     do {
-        s = kn_http_read(body, chunk, 65536, kn_mono() + READ_TIMEOUT, &n);
+        int64_t until = kn_mono() + READ_TIMEOUT;
+        s = kn_mono() >= d->deadline
+                ? kn_error(KN_TIMEOUT, "less than %d bytes a second came", RATE_LEAST)
+                : kn_http_read(body, chunk, 65536, until < d->deadline ? until : d->deadline, &n);
         if (kn_ok(s) && d->have + (int64_t)n > d->blob->size)
             s = kn_error(KN_INVALID, "it is larger than the %lld bytes of its descriptor",
                          (long long)d->blob->size);
@@ -85,6 +102,7 @@ static struct kn_status receive(struct download *d, struct kn_body *body)
         if (kn_ok(s))
             d->have += (int64_t)n;
     } while (kn_ok(s) && n);
+    kn_cancel_remove(d->registry->cancel, &hook);
     free(chunk);
     if (kn_ok(s) && d->have < d->blob->size)
         s = kn_error(KN_CLOSED, "it ended after %lld of %lld bytes", (long long)d->have,
@@ -139,19 +157,35 @@ static bool may_pass(enum kn_code code)
            code == KN_TOO_MANY || code == KN_IO;
 }
 
-static void pause_for(int64_t ns)
+static void wake_waiters(void *arg)
 {
-    struct timespec t = {ns / KN_SECOND, ns % KN_SECOND};
-    nanosleep(&t, NULL);
+    struct kn_puller *p = arg;
+    KN_LOCKED(&p->lock)
+        pthread_cond_broadcast(&p->changed);
+}
+
+// False: it is cancelled.
+static bool pause_for(struct kn_puller *p, struct kn_cancel *cancel, int64_t ns)
+{
+    struct kn_cancel_hook hook;
+    int64_t deadline = kn_mono() + ns;
+    bool in_time = true;
+    kn_cancel_add(cancel, &hook, wake_waiters, p);
+    KN_LOCKED(&p->lock)
+        while (in_time && !kn_cancel_is(cancel))
+            in_time = kn_cond_wait(&p->changed, &p->lock, deadline);
+    kn_cancel_remove(cancel, &hook);
+    return !kn_cancel_is(cancel);
 }
 
 // Attempts until it is whole. As long as bytes come, a connection may break as often as it likes.
-static struct kn_status fill(struct download *d)
+static struct kn_status fill(struct kn_puller *p, struct download *d)
 {
+    d->deadline = kn_mono() + BLOB_TIME + d->blob->size / RATE_LEAST * KN_SECOND;
     for (int fruitless = 0;;) {
         int64_t before = d->have;
         struct kn_status s = d->have == d->blob->size && d->have ? KN_STATUS_OK : attempt(d);
-        if (kn_ok(s) || !may_pass(s.code))
+        if (kn_ok(s) || !may_pass(s.code) || kn_mono() >= d->deadline)
             return s;
         fruitless = d->have > before ? 0 : fruitless + 1;
         if (fruitless >= FRUITLESS_MAX)
@@ -159,8 +193,8 @@ static struct kn_status fill(struct download *d)
         kn_debug("blob %.*s: %s; going on at %lld bytes", KN_SV_ARG(d->blob->digest),
                  kn_status_text(&s), (long long)d->have);
         kn_status_done(&s);
-        if (fruitless)
-            pause_for(RETRY_PAUSE << (fruitless - 1));
+        if (fruitless && !pause_for(p, d->registry->cancel, RETRY_PAUSE << (fruitless - 1)))
+            return cancelled();
     }
 }
 
@@ -175,7 +209,7 @@ static struct kn_status download(struct kn_puller *p, struct registry *r, const 
     if (d.have > blob->size)
         s = start_again(&d);
     if (kn_ok(s))
-        s = fill(&d);
+        s = fill(p, &d);
     if (kn_ok(s))
         return kn_blob_commit(d.file, blob->digest, NULL, NULL, NULL);
     // what came is kept for the next time, unless the disk is full or it cannot be right
@@ -184,27 +218,30 @@ static struct kn_status download(struct kn_puller *p, struct registry *r, const 
 }
 
 // Waits until nobody else writes the blob and there is room for one more download. False: it is
-// here by now.
-static bool claim(struct kn_puller *p, const struct blob *blob)
+// here by now, or nobody wants it any more.
+static bool claim(struct kn_puller *p, struct kn_cancel *cancel, const struct blob *blob)
 {
-    bool here = false;
+    struct kn_cancel_hook hook;
+    bool over = false;
+    kn_cancel_add(cancel, &hook, wake_waiters, p);
     KN_LOCKED(&p->lock)
     {
-        while (!(here = kn_images_has_blob(p->images, blob->digest)) &&
+        while (!(over = kn_images_has_blob(p->images, blob->digest) || kn_cancel_is(cancel)) &&
                (kn_map_get(&p->busy, blob->digest) || p->downloads >= p->max_downloads))
             kn_cond_wait(&p->changed, &p->lock, KN_FOREVER);
-        if (!here) {
+        if (!over) {
             kn_map_put(&p->busy, blob->digest, p);
             p->downloads++;
         }
     }
-    return !here;
+    kn_cancel_remove(cancel, &hook);
+    return !over;
 }
 
 static struct kn_status bring(struct kn_puller *p, struct registry *r, const struct blob *blob)
 {
-    if (!claim(p, blob))
-        return KN_STATUS_OK;
+    if (!claim(p, r->cancel, blob))
+        return kn_cancel_is(r->cancel) ? cancelled() : KN_STATUS_OK;
     bool resumed = false;
     struct kn_status s = download(p, r, blob, &resumed);
     if (s.code == KN_INVALID &&
@@ -320,7 +357,7 @@ static struct kn_status fetch_manifest(struct registry *r, struct kn_sv referenc
     if (kn_ok(s) && head.status != 200)
         s = kn_registry_refusal(r, what, &head, body);
     else if (kn_ok(s))
-        s = kn_registry_read(body, MANIFEST_MAX, &text);
+        s = kn_registry_read(r, body, MANIFEST_MAX, &text);
     kn_http_close(body);
     if (kn_ok(s)) {
         struct kn_sv said = kn_http_client_resp_get(&head, "Docker-Content-Digest");
@@ -396,12 +433,13 @@ static struct kn_status bring_image(struct kn_puller *p, struct registry *r,
 
 static struct kn_status pull_from(struct kn_puller *p, const struct endpoints *e, size_t index,
                                   const struct kn_image_ref *ref,
-                                  const struct kn_pull_secret *secrets, size_t secrets_len)
+                                  const struct kn_pull_secret *secrets, size_t secrets_len,
+                                  struct kn_cancel *cancel)
 {
     KN_CLEANUP(kn_arena_cleanup) struct kn_arena *a = kn_arena_new(0, ARENA);
     struct registry r;
     struct manifest m = {0};
-    KN_TRY(kn_registry_open(e, index, ref, secrets, secrets_len, a, &r));
+    KN_TRY(kn_registry_open(e, index, ref, secrets, secrets_len, cancel, a, &r));
     struct kn_status s = kn_wrap(resolve(&r, ref, a, &m), "failed to resolve reference \"%.*s\"",
                                  KN_SV_ARG(ref->name));
     if (kn_ok(s)) {
@@ -414,19 +452,20 @@ static struct kn_status pull_from(struct kn_puller *p, const struct endpoints *e
 }
 
 struct kn_status kn_pull(struct kn_puller *p, struct kn_sv image,
-                         const struct kn_pull_secret *secrets, size_t secrets_len)
+                         const struct kn_pull_secret *secrets, size_t secrets_len,
+                         struct kn_cancel *cancel)
 {
     KN_CLEANUP(kn_arena_cleanup) struct kn_arena *a = kn_arena_new(0, ARENA);
     struct kn_image_ref ref;
     struct endpoints e;
     KN_TRY(kn_image_ref_parse(image, a, &ref));
     struct kn_status s = kn_endpoints_find(p->registries, &ref, a, &e);
-    for (size_t i = 0; i < e.len && (i == 0 || !kn_ok(s)); i++) {
+    for (size_t i = 0; i < e.len && (i == 0 || !kn_ok(s)) && !kn_cancel_is(cancel); i++) {
         if (!kn_ok(s))
             kn_info("pull %.*s: %s: the next endpoint is asked", KN_SV_ARG(ref.name),
                     kn_status_text(&s));
         kn_status_done(&s);
-        s = pull_from(p, &e, i, &ref, secrets, secrets_len);
+        s = pull_from(p, &e, i, &ref, secrets, secrets_len, cancel);
     }
     return kn_wrap(s, "failed to pull and unpack image \"%.*s\"", KN_SV_ARG(ref.name));
 }
@@ -455,7 +494,8 @@ static struct kn_status read_secret(const struct kn_obj *secret, struct kn_arena
 }
 
 struct kn_status kn_pull_for_pod(struct kn_puller *p, const struct kn_node_api *api,
-                                 const struct kn_obj *pod, struct kn_sv image)
+                                 const struct kn_obj *pod, struct kn_sv image,
+                                 struct kn_cancel *cancel)
 {
     KN_CLEANUP(kn_arena_cleanup) struct kn_arena *a = kn_arena_new(0, ARENA);
     struct kn_pull_secret secrets[SECRETS_MAX];
@@ -485,5 +525,5 @@ struct kn_status kn_pull_for_pod(struct kn_puller *p, const struct kn_node_api *
         api->event(api->arg, pod, KN_SV_NULL, "Warning", "FailedToRetrieveImagePullSecret", text);
         kn_status_done(&s);
     }
-    return kn_pull(p, image, secrets, len);
+    return kn_pull(p, image, secrets, len, cancel);
 }

@@ -41,10 +41,14 @@ struct kn_pull_secret {
 // Errors as containerd words them, since people search for them: KN_NOT_FOUND, KN_FORBIDDEN,
 // KN_TOO_MANY, KN_UNAVAILABLE, KN_INVALID (a digest that does not match, a malformed manifest),
 // KN_NOT_SUPPORTED, KN_NO_SPACE.
+// cancel: breaks it off (KN_CANCELLED); may be NULL. A blob that comes more slowly than 32 KiB a second
+// is given up after a while (KN_TIMEOUT); what came of it is kept.
 struct kn_status kn_pull(struct kn_puller *p, struct kn_sv image,
-                         const struct kn_pull_secret *secrets, size_t secrets_len);
+                         const struct kn_pull_secret *secrets, size_t secrets_len,
+                         struct kn_cancel *cancel);
 
 // With the secrets that spec.imagePullSecrets of the pod names; those that are not there or are
 // none are passed over with an event, as the kubelet does.
 struct kn_status kn_pull_for_pod(struct kn_puller *p, const struct kn_node_api *api,
-                                 const struct kn_obj *pod, struct kn_sv image);
+                                 const struct kn_obj *pod, struct kn_sv image,
+                                 struct kn_cancel *cancel);

@@ -43,6 +43,7 @@ bool kn_challenge_parse(struct kn_sv header, struct kn_arena *a, struct challeng
 // -- one registry (image_pull_registry.c) -----------------------------------------------------
 
 struct registry {
+    struct kn_cancel *cancel; // of the pull that asks; may be NULL
     struct kn_http_client *http;
     struct kn_tls_ctx *tls;
     struct kn_sv base;       // "https://registry-1.docker.io"
@@ -69,7 +70,8 @@ struct kn_status kn_endpoints_find(const char *file, const struct kn_image_ref *
 struct kn_status kn_registry_open(const struct endpoints *e, size_t index,
                                   const struct kn_image_ref *ref,
                                   const struct kn_pull_secret *secrets, size_t secrets_len,
-                                  struct kn_arena *a, struct registry *ret);
+                                  struct kn_cancel *cancel, struct kn_arena *a,
+                                  struct registry *ret);
 void kn_registry_close(struct registry *r);
 
 // GET of /v2/<repository>/<what>, challenges answered, redirects followed. Any status is success;
@@ -78,7 +80,7 @@ struct kn_status kn_registry_get(struct registry *r, const char *what, const cha
                                  int64_t from, struct kn_arena *a, struct kn_http_client_resp *ret,
                                  struct kn_body **ret_body);
 // Reads a body to its end. KN_TOO_LARGE.
-struct kn_status kn_registry_read(struct kn_body *body, size_t max, struct kn_buf *out);
+struct kn_status kn_registry_read(struct registry *r, struct kn_body *body, size_t max, struct kn_buf *out);
 // The error that an answer means. Reads the body; what: of the request, for the message.
 struct kn_status kn_registry_refusal(struct registry *r, const char *what,
                                      const struct kn_http_client_resp *head, struct kn_body *body);

@@ -124,9 +124,11 @@ static struct kn_status open_tls(const struct kn_json *config, struct kn_arena *
 struct kn_status kn_registry_open(const struct endpoints *e, size_t index,
                                   const struct kn_image_ref *ref,
                                   const struct kn_pull_secret *secrets, size_t secrets_len,
-                                  struct kn_arena *a, struct registry *ret)
+                                  struct kn_cancel *cancel, struct kn_arena *a,
+                                  struct registry *ret)
 {
-    *ret = (struct registry){.base = e->base[index], .repository = ref->repository};
+    *ret = (struct registry){
+        .cancel = cancel, .base = e->base[index], .repository = ref->repository};
     pthread_mutex_init(&ret->lock, NULL);
     struct kn_sv host = host_of(ret->base);
     const struct kn_json *config = kn_json_get_sv(e->configs, host);
@@ -158,6 +160,26 @@ void kn_registry_close(struct registry *r)
 
 // -- one request ------------------------------------------------------------------------------
 
+// What breaks a request off.
+struct breaker {
+    struct kn_cancel *cancel;
+    struct kn_cancel_hook hook;
+};
+
+static void abort_body(void *body)
+{
+    kn_http_abort(body);
+}
+
+static void request_begun(void *arg, struct kn_body *body)
+{
+    struct breaker *b = arg;
+    if (body)
+        kn_cancel_add(b->cancel, &b->hook, abort_body, body);
+    else
+        kn_cancel_remove(b->cancel, &b->hook);
+}
+
 // The answer to one GET, as it comes. authorization may be NULL.
 static struct kn_status ask(struct registry *r, struct kn_sv url, const char *accept, int64_t from,
                             struct kn_secret *authorization, struct kn_arena *a,
@@ -175,8 +197,11 @@ static struct kn_status ask(struct registry *r, struct kn_sv url, const char *ac
         snprintf(range, sizeof range, "bytes=%lld-", (long long)from);
         headers[n++] = (struct kn_http_header){KN_SV("Range"), kn_sv_c(range)};
     }
+    struct breaker breaker = {.cancel = r->cancel};
     struct kn_http_client_req req = {.method = "GET",
                                      .url = url,
+                                     .on_begun = request_begun,
+                                     .begun_arg = &breaker,
                                      .headers = headers,
                                      .headers_len = n,
                                      .deadline = kn_mono() + HEAD_TIMEOUT};
@@ -184,17 +209,24 @@ static struct kn_status ask(struct registry *r, struct kn_sv url, const char *ac
                    "failed to do request: Get \"%.*s\"", KN_SV_ARG(kn_sv_first(url, 300)));
 }
 
-struct kn_status kn_registry_read(struct kn_body *body, size_t max, struct kn_buf *out)
+struct kn_status kn_registry_read(struct registry *r, struct kn_body *body, size_t max,
+                                  struct kn_buf *out)
 {
     char chunk[16384];
-    size_t n;
+    size_t n = 0;
+    int64_t deadline = kn_mono() + READ_TIMEOUT;
+    struct breaker b = {.cancel = r->cancel};
+    struct kn_status s = KN_STATUS_OK;
+    request_begun(&b, body);
     do {
-        KN_TRY(kn_http_read(body, chunk, sizeof chunk, kn_mono() + READ_TIMEOUT, &n));
-        if (out->len + n > max)
-            return kn_error(KN_TOO_LARGE, "the answer is larger than %zu bytes", max);
-        kn_buf_add(out, kn_sv(chunk, n));
-    } while (n);
-    return KN_STATUS_OK;
+        s = kn_http_read(body, chunk, sizeof chunk, deadline, &n);
+        if (kn_ok(s) && out->len + n > max)
+            s = kn_error(KN_TOO_LARGE, "the answer is larger than %zu bytes", max);
+        else if (kn_ok(s))
+            kn_buf_add(out, kn_sv(chunk, n));
+    } while (kn_ok(s) && n);
+    request_begun(&b, NULL);
+    return s;
 }
 
 // -- tokens -----------------------------------------------------------------------------------
@@ -265,8 +297,12 @@ static struct kn_status fetch_token(struct registry *r, const struct challenge *
     struct kn_buf form = KN_BUF(64u << 10), url = KN_BUF(64u << 10), text = KN_BUF(TOKEN_MAX);
     struct kn_http_header headers[2];
     struct kn_secret *basic = c && c->basic ? basic_header(c->basic) : NULL;
-    struct kn_http_client_req req = {
-        .method = "GET", .headers = headers, .deadline = kn_mono() + HEAD_TIMEOUT};
+    struct breaker breaker = {.cancel = r->cancel};
+    struct kn_http_client_req req = {.method = "GET",
+                                     .headers = headers,
+                                     .on_begun = request_begun,
+                                     .begun_arg = &breaker,
+                                     .deadline = kn_mono() + HEAD_TIMEOUT};
     struct kn_http_client_resp resp = {0};
     struct kn_status s = KN_STATUS_OK;
     bool secret = c && (c->basic || c->identity);
@@ -435,11 +471,11 @@ struct kn_status kn_registry_get(struct registry *r, const char *what, const cha
 // -- refusals ---------------------------------------------------------------------------------
 
 // "CODE: message" of the first error that the registry names, or empty.
-static struct kn_sv server_message(struct kn_body *body, struct kn_arena *a)
+static struct kn_sv server_message(struct registry *r, struct kn_body *body, struct kn_arena *a)
 {
     struct kn_buf text = KN_BUF(ERROR_MAX + 1);
     struct kn_json *v = NULL;
-    struct kn_status s = kn_registry_read(body, ERROR_MAX, &text);
+    struct kn_status s = kn_registry_read(r, body, ERROR_MAX, &text);
     if (kn_ok(s))
         s = kn_json_parse(a, kn_arena_dup(a, kn_buf_sv(&text)), NULL, &v);
     kn_status_done(&s); // whatever came: the status says what matters
@@ -455,7 +491,7 @@ struct kn_status kn_registry_refusal(struct registry *r, const char *what,
                                      const struct kn_http_client_resp *head, struct kn_body *body)
 {
     KN_CLEANUP(kn_arena_cleanup) struct kn_arena *a = kn_arena_new(0, 1u << 20);
-    struct kn_sv message = server_message(body, a);
+    struct kn_sv message = server_message(r, body, a);
     if (head->status == 404)
         return kn_error(KN_NOT_FOUND, "%.*s/%.*s: not found", KN_SV_ARG(host_of(r->base)),
                         KN_SV_ARG(r->repository));

@@ -3,6 +3,7 @@
 #include "node/image_pull_impl.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/process.h"
+#include "base/thread.h"
 #include "lib/ktest.h"
 #include "wire/http.h"
 
@@ -75,6 +77,7 @@ struct fake {
     uint16_t port;
     const struct image *image;
     bool bearer, redirects, breaks, lies, busy;
+    atomic_int stalls; // 1: in the middle of the layer, 2: before its head
     atomic_int layer_gets, tokens, leaks, ranges;
 };
 
@@ -111,6 +114,29 @@ static void break_off(struct kn_http_req *r, void *arg)
     kn_http_stream_abort(r);
 }
 
+static void client_gone(struct kn_http_req *r, void *arg)
+{
+    (void)arg;
+    kn_http_stream_end(r);
+}
+
+static void client_gone_early(struct kn_http_req *r, void *arg)
+{
+    (void)arg;
+    kn_http_respond_text(r, 499, NULL, KN_SV(""));
+}
+
+static void stall(struct fake *f, struct kn_http_req *r, struct kn_sv bytes)
+{
+    if (f->stalls == 2) {
+        kn_http_on_close(r, client_gone_early, NULL);
+        return;
+    }
+    kn_http_stream_begin(r, 200, NULL, 0, NULL, NULL);
+    kn_http_stream_copy(r, kn_sv_first(bytes, LAYER / 2));
+    kn_http_on_close(r, client_gone, NULL);
+}
+
 static void give_layer(struct fake *f, struct kn_http_req *r)
 {
     struct kn_sv bytes = f->image->layer, range = kn_http_header(r, "Range");
@@ -118,6 +144,10 @@ static void give_layer(struct fake *f, struct kn_http_req *r)
     f->layer_gets++;
     if (f->lies)
         bytes = kn_sv_first(kn_arena_printf(kn_http_arena(r), "%0700000d", 0), LAYER);
+    if (f->stalls) {
+        stall(f, r, bytes);
+        return;
+    }
     if (f->breaks && f->layer_gets == 1) {
         kn_http_stream_begin(r, 200, NULL, 0, break_off, NULL);
         kn_http_stream_copy(r, kn_sv_first(bytes, LAYER / 2));
@@ -246,7 +276,7 @@ __attribute__((format(printf, 2, 3))) static void write_registries(struct bench 
 static struct kn_status pull(struct bench *b, const char *name, const char *auths)
 {
     struct kn_pull_secret secret = {.json = kn_sv_c(auths)};
-    return kn_pull(b->puller, kn_sv_c(name), &secret, auths ? 1 : 0);
+    return kn_pull(b->puller, kn_sv_c(name), &secret, auths ? 1 : 0, NULL);
 }
 
 static void expect_image(struct bench *b, const char *name)
@@ -311,6 +341,53 @@ KTEST(goes_on_after_a_restart_and_mends_what_was_damaged)
         ktest_ok(kn_blob_add(blob, old));
         kn_blob_free(blob, true);
         ktest_ok(pull(&b, b.name, NULL));
+        expect_image(&b, b.name);
+        end(&b);
+    }
+}
+
+struct puller_thread {
+    struct bench *b;
+    struct kn_cancel cancel;
+    pthread_t thread;
+    struct kn_status status;
+};
+
+static void *pull_in_thread(void *arg)
+{
+    struct puller_thread *t = arg;
+    t->status = kn_pull(t->b->puller, kn_sv_c(t->b->name), NULL, 0, &t->cancel);
+    return NULL;
+}
+
+static void cancel_and_see(struct puller_thread *t)
+{
+    kn_cancel_set(&t->cancel);
+    kn_thread_join(t->thread);
+    ktest_fails(t->status, CANCELLED, "");
+    kn_cancel_done(&t->cancel);
+}
+
+KTEST(a_pull_that_stalls_and_one_that_waits_for_it_are_broken_off)
+{
+    for (int stalls = 1; stalls <= 2; stalls++) {
+        struct bench b;
+        struct puller_thread two[2];
+        begin(&b);
+        b.fake.stalls = stalls;
+        for (int i = 0; i < 2; i++) {
+            two[i] = (struct puller_thread){.b = &b};
+            kn_cancel_init(&two[i].cancel);
+            ktest_ok(kn_thread_start(&two[i].thread, "pull", 0, pull_in_thread, &two[i]));
+        }
+        int64_t deadline = kn_mono() + DEADLINE;
+        while (b.fake.layer_gets == 0 && kn_mono() < deadline)
+            sched_yield();
+        ktest_eq_int(b.fake.layer_gets, 1);
+        cancel_and_see(&two[1]);
+        cancel_and_see(&two[0]);
+        b.fake.stalls = 0;
+        ktest_ok(pull(&b, b.name, NULL)); // what was broken off does not stand in the way
         expect_image(&b, b.name);
         end(&b);
     }
@@ -611,6 +688,7 @@ KTEST(reads_challenges)
 KTEST_MAIN(KTEST_CASE(brings_the_image_of_this_platform_from_an_index),
            KTEST_CASE(goes_on_where_a_connection_broke),
            KTEST_CASE(goes_on_after_a_restart_and_mends_what_was_damaged),
+           KTEST_CASE(a_pull_that_stalls_and_one_that_waits_for_it_are_broken_off),
            KTEST_CASE(takes_no_bytes_with_another_digest),
            KTEST_CASE(fetches_a_token_with_the_right_credentials),
            KTEST_CASE(asks_mirrors_first_and_the_registry_after_them),

@@ -2,6 +2,7 @@
 // that they need of the API. Made once by whoever runs the agent, then immutable: any thread.
 #pragma once
 #include "meta/obj.h"
+#include "node/cancel.h"
 #include "node/cgroup.h"
 #include "node/image_store.h"
 #include "node/pod_network.h"
@@ -28,8 +29,10 @@ struct kn_node_api {
     // each variable. May be NULL.
     void (*services)(void *arg, struct kn_sv ns, bool links,
                      void (*add)(void *ctx, struct kn_sv name, struct kn_sv value), void *ctx);
-    // Brings an image in (ErrImagePull when it fails). NULL: nothing can be pulled.
-    struct kn_status (*pull)(void *arg, const struct kn_obj *pod, struct kn_sv image);
+    // Brings an image in (ErrImagePull when it fails). Blocks until then, or until it is cancelled
+    // (KN_CANCELLED). NULL: nothing can be pulled.
+    struct kn_status (*pull)(void *arg, const struct kn_obj *pod, struct kn_sv image,
+                             struct kn_cancel *cancel);
 };
 
 struct kn_node {

@@ -41,16 +41,21 @@ static struct kn_status waits(struct slot *s, const char *reason, struct kn_stat
 
 // -- image -----------------------------------------------------------------------------------
 
+// Begins a pull, or takes the outcome of the one that was begun.
 static struct kn_status pull(struct kn_pod_worker *w, struct slot *s, struct kn_sv name)
 {
-    int64_t begin = kn_mono();
-    kn_worker_event(w, s, "Normal", "Pulling", "Pulling image \"%.*s\"", KN_SV_ARG(name));
-    struct kn_status st = w->n->api.pull
-                              ? w->n->api.pull(w->n->api.arg, w->pod, name)
-                              : kn_error(KN_NOT_FOUND, "it is not on this machine, and this agent has no registry to ask");
+    int64_t took;
+    if (!w->n->api.pull)
+        return kn_error(KN_NOT_FOUND, "it is not on this machine, and this agent has no registry to ask");
+    if (!s->pull) {
+        kn_worker_event(w, s, "Normal", "Pulling", "Pulling image \"%.*s\"", KN_SV_ARG(name));
+        return kn_pod_pull_start(w->n, w->pod, name, w->wake, &s->pull);
+    }
+    struct kn_status st = kn_pod_pull_end(s->pull, &took);
+    s->pull = NULL;
     if (kn_ok(st))
         kn_worker_event(w, s, "Normal", "Pulled", "Successfully pulled image \"%.*s\" in %lldms", KN_SV_ARG(name),
-                        (long long)((kn_mono() - begin) / KN_MILLI));
+                        (long long)(took / KN_MILLI));
     return st;
 }
 
@@ -65,7 +70,7 @@ static struct kn_status image_of(struct kn_pod_worker *w, struct slot *s, struct
         kn_worker_event(w, s, "Warning", "InspectFailed", "%s", kn_status_text(&st));
         return waits(s, "InvalidImageName", st);
     }
-    bool never = kn_sv_is(policy, "Never");
+    bool never = kn_sv_is(policy, "Never"), pulled = s->pull != NULL;
     bool always = kn_sv_is(policy, "Always") && kn_ok(st) && !ret->local;
     if (!kn_ok(st) && never) {
         kn_status_done(&st);
@@ -75,12 +80,14 @@ static struct kn_status image_of(struct kn_pod_worker *w, struct slot *s, struct
                      kn_error(KN_NOT_FOUND, "Container image \"%.*s\" is not present with pull policy of Never",
                               KN_SV_ARG(name)));
     }
-    if (kn_ok(st) && (!always || !w->n->api.pull)) {
+    if (kn_ok(st) && !pulled && (!always || !w->n->api.pull)) {
         kn_worker_event(w, s, "Normal", "Pulled", "Container image \"%.*s\" already present on machine", KN_SV_ARG(name));
         return st;
     }
     kn_status_done(&st);
     st = pull(w, s, name);
+    if (kn_ok(st) && s->pull) // under way
+        return st;
     if (kn_ok(st))
         st = kn_images_get(w->n->images, name, a, ret);
     if (kn_ok(st))
@@ -210,6 +217,8 @@ static struct kn_status start_slot(struct kn_pod_worker *w, struct slot *s)
     char cgroup[512], rootfs[PATH_MAX];
     bool again = s->state == SLOT_ENDED;
     KN_TRY(image_of(w, s, a, &image));
+    if (s->pull)
+        return KN_STATUS_OK;
     struct kn_status st = kn_images_unpack(w->n->images, &image, a, &lower);
     if (!kn_ok(st))
         return waits(s, "ErrImagePull", st);

@@ -93,9 +93,13 @@ static bool prepare(struct kn_pod_worker *w, int64_t *ret_next)
 // Starts it if it is time; tells when to look again.
 static int64_t start_slot(struct kn_pod_worker *w, struct slot *s)
 {
+    if (s->pull && !kn_pod_pull_over(s->pull))
+        return KN_FOREVER; // it wakes us
     if (s->next_start > kn_mono())
         return s->next_start;
     struct kn_status st = kn_slot_start(w, s);
+    if (kn_ok(st) && s->pull)
+        return KN_FOREVER;
     if (kn_ok(st)) {
         s->next_start = 0;
         kn_slot_post_start(w, s);
@@ -148,7 +152,7 @@ static int64_t step_up(struct kn_pod_worker *w)
             continue;
         } else if (s->state == SLOT_NEW || (!over && kn_slot_restarts(w, s))) {
             next = earlier(next, start_slot(w, s));
-            hold = s->init || s->starting;
+            hold = s->init || s->starting || s->pull;
         } else if (s->init && !s->sidecar && s->info.code != 0) {
             w->failed_init = true;
         }
@@ -186,6 +190,8 @@ static void begin_termination(struct kn_pod_worker *w, int64_t grace)
     if (!w->terminating || at < w->kill_at)
         w->kill_at = at;
     w->terminating = true;
+    for (size_t i = 0; i < w->slots_len; i++)
+        kn_pod_pull_cancel(w->slots[i].pull);
     w->forced = w->forced || grace == 0;
     stop_slots(w, grace);
 }
@@ -333,6 +339,17 @@ static bool ended_before(const struct kn_pod_worker *w)
     return !kn_sandbox_exists(&w->sandbox) && (kn_sv_is(phase, "Succeeded") || kn_sv_is(phase, "Failed"));
 }
 
+static void end_pulls(struct kn_pod_worker *w)
+{
+    for (size_t i = 0; i < w->slots_len; i++) {
+        struct slot *s = &w->slots[i];
+        kn_pod_pull_cancel(s->pull);
+        if (s->pull)
+            KN_IGNORE(kn_pod_pull_end(s->pull, NULL));
+        s->pull = NULL;
+    }
+}
+
 static void *run(void *arg)
 {
     struct kn_pod_worker *w = arg;
@@ -364,13 +381,13 @@ static void *run(void *arg)
             if (!finished)
                 next = earlier(next, retry_later(w));
         }
-        if (finished) {
-            if (w->done)
-                w->done(w->arg, w);
+        if (finished)
             break;
-        }
         wait_for_more(w, next);
     }
+    end_pulls(w);
+    if (finished && w->done)
+        w->done(w->arg, w);
     return NULL;
 }
 

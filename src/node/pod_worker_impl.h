@@ -3,6 +3,7 @@
 #include "base/thread.h"
 #include "node/container_spec.h"
 #include "node/pod_action.h"
+#include "node/pod_pull.h"
 #include "node/pod_sandbox.h"
 #include "node/pod_worker.h"
 
@@ -27,6 +28,7 @@ struct slot {
         int64_t at; // when it is asked next; 0: there is none
         int good, bad;
     } probes[3]; // startup, liveness, readiness
+    struct kn_pod_pull *pull;   // of its image, under way; NULL
     struct kn_action *asked[3]; // of the probes, those that are under way
     struct kn_action *hook;     // postStart, or preStop when it is being stopped; NULL
     bool starting;              // its postStart hook has not ended
@@ -67,6 +69,8 @@ struct kn_pod_worker {
 };
 
 // pod_start.c
+// Goes on with a start: while it waits for its image, slot.pull is set, and it is to be called again
+// when the pull is over.
 struct kn_status kn_slot_start(struct kn_pod_worker *w, struct slot *s);
 void kn_slot_ended(struct kn_pod_worker *w, struct slot *s, const struct shim_container *info);
 void kn_slot_recover(struct kn_pod_worker *w); // what runs or ran under the pod's shim

@@ -66,6 +66,29 @@ static void fake_event(void *arg, const struct kn_obj *pod, struct kn_sv path, c
     }
 }
 
+// A registry that never gives the image "slow" and has no other.
+static void wake_all(void *arg)
+{
+    (void)arg;
+    KN_LOCKED(&lock)
+        pthread_cond_broadcast(&changed);
+}
+
+static struct kn_status fake_pull(void *arg, const struct kn_obj *pod, struct kn_sv image, struct kn_cancel *cancel)
+{
+    struct kn_cancel_hook hook;
+    (void)arg;
+    (void)pod;
+    if (!kn_sv_is(image, "slow"))
+        return kn_error(KN_NOT_FOUND, "not found");
+    kn_cancel_add(cancel, &hook, wake_all, NULL);
+    KN_LOCKED(&lock)
+        while (!kn_cancel_is(cancel))
+            kn_cond_wait(&changed, &lock, KN_FOREVER);
+    kn_cancel_remove(cancel, &hook);
+    return kn_error(KN_CANCELLED, "the pull was cancelled");
+}
+
 static void on_done(void *arg, struct kn_pod_worker *w)
 {
     (void)arg;
@@ -428,6 +451,26 @@ KTEST(a_failed_liveness_probe_restarts_the_container)
     end(w, spec);
 }
 
+KTEST(a_pod_goes_on_and_is_deleted_while_an_image_comes)
+{
+    static const char spec[] = "{\"containers\":[{\"name\":\"c\"," IMAGE "," SLEEPS ",\"readinessProbe\":{" RUN("true") "}},"
+                               "{\"name\":\"d\",\"image\":\"slow\"}]}";
+    if (!usable)
+        skip();
+    struct kn_pod_worker *w = start(spec);
+    ktest_true(until(events_have, "Normal Pulling Pulling image \"slow\""));
+    ktest_true(until(status_has, "\"name\":\"c\",\"ready\":true"));
+    ktest_true(status_has("\"phase\":\"Pending\""));
+    end(w, spec);
+    w = start(spec); // and when the agent stops
+    ktest_true(until(events_have, "Normal Pulling Pulling image \"slow\""));
+    const struct kn_obj *pod = kn_pod_worker_pod(w);
+    kn_pod_worker_stop(w);
+    ktest_ok(kn_pod_worker_start(&node, pod, on_done, NULL, &w));
+    kn_obj_unref(pod);
+    end(w, spec);
+}
+
 KTEST(bytes_of_an_image_stay_while_a_container_stands_on_them)
 {
     static const char spec[] = "{\"terminationGracePeriodSeconds\":1,\"containers\":[{\"name\":\"c\"," IMAGE ",\"command\":[\"sleep\",\"100\"]}]}";
@@ -454,7 +497,7 @@ int main(void)
                             .host_ip = KN_SV("192.0.2.1"), .cluster_domain = KN_SV("cluster.local"), .shim = t.shim,
                             .memory_capacity = INT64_C(8) << 30, .cgroups = t.cgroups, .runtime = t.runtime,
                             .images = t.images,
-                            .api = {.get = fake_get, .put_status = fake_status, .finish = fake_finish, .event = fake_event}};
+                            .api = {.get = fake_get, .put_status = fake_status, .finish = fake_finish, .event = fake_event, .pull = fake_pull}};
     const struct CMUnitTest all[] = {
         KTEST_CASE(runs_a_pod_to_its_end),
         KTEST_CASE(restarts_what_ends_and_remembers_how_it_ended),
@@ -470,6 +513,7 @@ int main(void)
         KTEST_CASE(probes_go_on_during_a_post_start_hook_and_what_follows_waits_for_it),
         KTEST_CASE(probes_of_two_containers_do_not_wait_for_one_another),
         KTEST_CASE(a_failed_post_start_hook_ends_the_container),
+        KTEST_CASE(a_pod_goes_on_and_is_deleted_while_an_image_comes),
         KTEST_CASE(a_failed_liveness_probe_restarts_the_container),
         KTEST_CASE(bytes_of_an_image_stay_while_a_container_stands_on_them),
     };

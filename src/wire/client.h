@@ -10,6 +10,7 @@
 #include "wire/http.h"
 
 struct kn_http_client;
+struct kn_body;
 
 struct kn_http_client_config {
     struct kn_loop *loop;    // NULL: the client starts a thread with a loop of its own
@@ -47,6 +48,10 @@ struct kn_http_client_req {
     bool upgrade;                         // expects 101 and a raw stream; HTTP/1.1 on a connection
                                           // of its own; give Connection and Upgrade headers
     int connected_fd;                     // > 0: use this socket and no pool; taken
+    // Blocking calls alone, in the caller's thread: the exchange that kn_http_abort may break off
+    // from another thread now, and NULL before the call returns (also where it fails).
+    void (*on_begun)(void *arg, struct kn_body *b);
+    void *begun_arg;
 };
 
 // ---- asynchronous: the loop's thread ----

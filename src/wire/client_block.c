@@ -151,6 +151,8 @@ static struct kn_status begin(struct kn_http_client *c, const struct kn_http_cli
         }
     }
     kn_loop_post(c->loop, &b->start);
+    if (req->on_begun)
+        req->on_begun(req->begun_arg, b);
     *ret = b;
     return KN_STATUS_OK;
 }
@@ -179,6 +181,8 @@ struct kn_status kn_http_call(struct kn_http_client *c, const struct kn_http_cli
             *ret = b->resp;
     }
     pthread_mutex_unlock(&b->lock);
+    if (req->on_begun)
+        req->on_begun(req->begun_arg, NULL);
     unref(b);
     return s;
 }
@@ -206,6 +210,8 @@ struct kn_status kn_http_open(struct kn_http_client *c, const struct kn_http_cli
         s = kn_error(KN_TIMEOUT, "%.*s: no answer in time", KN_SV_ARG(kn_sv_first(req->url, 200)));
     }
     pthread_mutex_unlock(&b->lock);
+    if (req->on_begun)
+        req->on_begun(req->begun_arg, NULL);
     if (kn_ok(s)) {
         *ret = b;
         return s;
