@@ -50,7 +50,7 @@ struct kn_component {
     void *arg;
 };
 void kn_apiserver_add_component(struct kn_apiserver *s, const struct kn_component *c);
-void kn_apiserver_remove_component(struct kn_apiserver *s, const char *name); // it need not be there
+void kn_apiserver_remove_component(struct kn_apiserver *s, const char *name); // if it is there
 
 // A client in this process: no socket, no copy. It acts as `user` (a controller's service account:
 // "system:serviceaccount:kube-system:deployment-controller") with `groups`, through the same

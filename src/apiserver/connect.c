@@ -1,5 +1,5 @@
-// Logs and streams of pods: relayed between the client and the agent of the pod's node. What the two
-// say to one another after an upgrade passes through as bytes; nothing is interpreted here.
+// Logs and streams of pods: relayed between the client and the agent of the pod's node. What the
+// two say to one another after an upgrade passes through as bytes; nothing is interpreted here.
 // Everything of a relay belongs to the loop thread of the client's request.
 #include "apiserver/internal.h"
 
@@ -69,7 +69,7 @@ static void side_close(void *arg, const struct kn_status *why __attribute__((unu
 
 static const struct kn_stream_events side_events = {side_read, side_eof, side_drain, side_close};
 
-// -- the agent's answer ----------------------------------------------------------------------------
+// -- the agent's answer ---------------------------------------------------------------------------
 
 static void fail_http(struct relay *x, struct kn_status s)
 {
@@ -176,7 +176,7 @@ static void on_upgrade(void *arg, const struct kn_http_client_head *head, struct
 static const struct kn_call_events call_events = {
     .on_head = on_head, .on_data = on_data, .on_upgrade = on_upgrade, .on_end = on_end};
 
-// -- starting --------------------------------------------------------------------------------------
+// -- starting -------------------------------------------------------------------------------------
 
 static struct kn_status client_of(struct kn_apiserver *s, struct kn_http_req *http,
                                   struct kn_http_client **ret)

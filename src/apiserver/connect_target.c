@@ -1,13 +1,13 @@
 // Where a log or a stream of a pod is to be had: the node's agent, the container, and the options,
-// checked here in upstream's words. What the agent is asked is written anew from what was understood,
-// so that nothing of a client's URL reaches it unread.
+// checked here in upstream's words. What the agent is asked is written anew from what was
+// understood, so that nothing of a client's URL reaches it unread.
 #include "apiserver/internal.h"
 #include "base/num.h"
 
 #define KUBELET_PORT 10250
 #define QUERY_MAX (64u << 10)
 
-// -- the container ---------------------------------------------------------------------------------
+// -- the container --------------------------------------------------------------------------------
 
 static const enum kn_atom container_lists[] = {KN_K_containers, KN_K_initContainers,
                                                KN_K_ephemeralContainers};
@@ -17,9 +17,9 @@ static struct kn_sv find_container(const struct kn_json *spec, struct kn_sv want
 {
     const struct kn_json *c;
     for (size_t i = 0; wanted.len && i < KN_ARRAY_LEN(container_lists); i++)
-        KN_JSON_EACH(c, kn_json_get(spec, container_lists[i]))
-    if (kn_sv_eq(kn_json_str(kn_json_get(c, KN_K_name)), wanted))
-        return kn_json_str(kn_json_get(c, KN_K_name));
+        KN_JSON_EACH (c, kn_json_get(spec, container_lists[i]))
+            if (kn_sv_eq(kn_json_str(kn_json_get(c, KN_K_name)), wanted))
+                return kn_json_str(kn_json_get(c, KN_K_name));
     return KN_SV_NULL;
 }
 
@@ -27,8 +27,7 @@ static void add_names(struct kn_buf *out, const struct kn_json *containers)
 {
     const struct kn_json *c;
     const char *space = "[";
-    KN_JSON_EACH(c, containers)
-    {
+    KN_JSON_EACH (c, containers) {
         kn_buf_addf(out, "%s%.*s", space, KN_SV_ARG(kn_json_str(kn_json_get(c, KN_K_name))));
         space = " ";
     }
@@ -43,9 +42,10 @@ static struct kn_status must_be_named(const struct kn_obj *pod, const struct kn_
         kn_buf_addc(&names, " or one of the init containers: ");
         add_names(&names, kn_json_get(spec, KN_K_initContainers));
     }
-    struct kn_status s = kn_error(KN_BAD_REQUEST, "a container name must be specified for pod %.*s, "
-                                                  "choose one of: %.*s", KN_SV_ARG(pod->name),
-                                  KN_SV_ARG(kn_buf_sv(&names)));
+    struct kn_status s = kn_error(KN_BAD_REQUEST,
+                                  "a container name must be specified for pod %.*s, "
+                                  "choose one of: %.*s",
+                                  KN_SV_ARG(pod->name), KN_SV_ARG(kn_buf_sv(&names)));
     kn_buf_done(&names);
     return s;
 }
@@ -61,8 +61,8 @@ static struct kn_status choose_container(struct kn_request *r, const struct kn_o
     const struct kn_json *containers = kn_json_get(spec, KN_K_containers);
     *ret = find_container(spec, wanted);
     if (wanted.len && !ret->ptr)
-        return kn_error(KN_BAD_REQUEST, "container %.*s is not valid for pod %.*s", KN_SV_ARG(wanted),
-                        KN_SV_ARG(pod->name));
+        return kn_error(KN_BAD_REQUEST, "container %.*s is not valid for pod %.*s",
+                        KN_SV_ARG(wanted), KN_SV_ARG(pod->name));
     if (!ret->ptr)
         *ret = find_container(spec, kn_obj_annotation(pod, kn_sv_c(annotation)));
     if (!ret->ptr && kn_json_len(containers) == 1)
@@ -70,7 +70,7 @@ static struct kn_status choose_container(struct kn_request *r, const struct kn_o
     return ret->ptr ? KN_STATUS_OK : must_be_named(pod, spec);
 }
 
-// -- the options of a log ----------------------------------------------------------------------------
+// -- the options of a log -------------------------------------------------------------------------
 
 static struct kn_sv value_of(struct kn_request *r, const char *name)
 {
@@ -121,8 +121,10 @@ static struct kn_status parse_since(struct kn_request *r, struct kn_sv v)
         return s;
     kn_status_done(&s);
     struct kn_sv quoted = kn_problem_quote(r->arena, kn_sv_first(v, 100));
-    return kn_error(KN_BAD_REQUEST, "parsing time %.*s as \"2006-01-02T15:04:05Z07:00\": cannot parse "
-                                    "%.*s as \"2006\"", KN_SV_ARG(quoted), KN_SV_ARG(quoted));
+    return kn_error(KN_BAD_REQUEST,
+                    "parsing time %.*s as \"2006-01-02T15:04:05Z07:00\": cannot parse "
+                    "%.*s as \"2006\"",
+                    KN_SV_ARG(quoted), KN_SV_ARG(quoted));
 }
 
 static struct kn_status log_query(struct kn_request *r, struct kn_buf *out)
@@ -180,37 +182,39 @@ static struct kn_status stream_query(struct kn_request *r, struct kn_buf *out)
     return kn_buf_status(out, "the query");
 }
 
-// -- the URL ---------------------------------------------------------------------------------------
+// -- the URL --------------------------------------------------------------------------------------
 
 static struct kn_sv internal_ip(const struct kn_obj *node)
 {
     const struct kn_json *list = KN_JSON_AT(node->root, KN_K_status, KN_K_addresses), *a;
-    KN_JSON_EACH(a, list)
-    if (kn_sv_is(kn_json_str(kn_json_get(a, KN_K_type)), "InternalIP"))
-        return kn_json_str(kn_json_get(a, KN_K_address));
+    KN_JSON_EACH (a, list)
+        if (kn_sv_is(kn_json_str(kn_json_get(a, KN_K_type)), "InternalIP"))
+            return kn_json_str(kn_json_get(a, KN_K_address));
     return KN_SV_NULL;
 }
 
-static struct kn_status add_agent(struct kn_request *r, const struct kn_obj *pod, struct kn_buf *out)
+static struct kn_status add_agent(struct kn_request *r, const struct kn_obj *pod,
+                                  struct kn_buf *out)
 {
     struct kn_sv name = KN_JSON_STR_AT(pod->root, KN_K_spec, KN_K_nodeName);
     if (name.len == 0)
         return kn_error(KN_BAD_REQUEST, "pod %.*s does not have a host assigned",
                         KN_SV_ARG(pod->name));
-    KN_CLEANUP(kn_obj_cleanup) const struct kn_obj *node =
-        kn_cache_get(kn_core_cache(r->server, "nodes"), KN_SV_NULL, name);
+    KN_CLEANUP(kn_obj_cleanup)
+    const struct kn_obj *node = kn_cache_get(kn_core_cache(r->server, "nodes"), KN_SV_NULL, name);
     struct kn_sv ip = node ? internal_ip(node) : KN_SV_NULL;
     if (ip.len == 0)
         return kn_error(KN_UNAVAILABLE, "the node %.*s has no address to reach its agent at",
                         KN_SV_ARG(name));
-    int64_t port = kn_json_int(KN_JSON_AT(node->root, KN_K_status, KN_K_daemonEndpoints,
-                                          KN_K_kubeletEndpoint, KN_K_Port), KUBELET_PORT);
+    int64_t port = kn_json_int(
+        KN_JSON_AT(node->root, KN_K_status, KN_K_daemonEndpoints, KN_K_kubeletEndpoint, KN_K_Port),
+        KUBELET_PORT);
     kn_buf_addf(out, "https://%.*s:%lld/", KN_SV_ARG(ip), (long long)port);
     return KN_STATUS_OK;
 }
 
-static struct kn_status add_target(struct kn_request *r, const struct kn_obj *pod, struct kn_sv query,
-                                   struct kn_buf *out)
+static struct kn_status add_target(struct kn_request *r, const struct kn_obj *pod,
+                                   struct kn_sv query, struct kn_buf *out)
 {
     bool forward = kn_sv_is(r->subresource, "portforward");
     struct kn_sv container = KN_SV_NULL;

@@ -1,13 +1,13 @@
-// Whether the server is well: /healthz, /livez, /readyz, each check below them by its name, and the old
-// kind ComponentStatus. Names and words are upstream's where tools ask for them: the store answers to
-// "etcd".
+// Whether the server is well: /healthz, /livez, /readyz, each check below them by its name, and the
+// old kind ComponentStatus. Names and words are upstream's where tools ask for them: the store
+// answers to "etcd".
 #include "apiserver/internal.h"
 
 #define CATCH_UP (5 * KN_SECOND) // that watch caches may lag behind the store
 
 enum { LIVE = 1, READY = 2 };
 
-// -- the checks ------------------------------------------------------------------------------------
+// -- the checks -----------------------------------------------------------------------------------
 
 static struct kn_status always(struct kn_apiserver *s __attribute__((unused)))
 {
@@ -64,12 +64,9 @@ static const struct {
     struct kn_status (*run)(struct kn_apiserver *s);
     unsigned of; // beside /healthz, which has all but "shutdown"
 } checks[] = {
-    {"ping", always, LIVE | READY},
-    {"log", always, LIVE | READY},
-    {"etcd", store, LIVE | READY},
-    {"etcd-readiness", store, READY},
-    {"informer-sync", informers, READY},
-    {"poststarthook/bootstrap", bootstrap, LIVE | READY},
+    {"ping", always, LIVE | READY},      {"log", always, LIVE | READY},
+    {"etcd", store, LIVE | READY},       {"etcd-readiness", store, READY},
+    {"informer-sync", informers, READY}, {"poststarthook/bootstrap", bootstrap, LIVE | READY},
     {"shutdown", shutting_down, READY},
 };
 
@@ -80,7 +77,7 @@ static bool belongs(size_t i, struct kn_sv endpoint)
     return kn_sv_is(endpoint, "readyz") || checks[i].run != shutting_down;
 }
 
-// -- the endpoints ---------------------------------------------------------------------------------
+// -- the endpoints --------------------------------------------------------------------------------
 
 static void answer(struct kn_request *r, int code, struct kn_buf *text)
 {
@@ -182,7 +179,7 @@ void kn_health(struct kn_request *r)
     r->answer->error = kn_error(KN_NOT_FOUND, "the server could not find the requested resource");
 }
 
-// -- componentstatuses -----------------------------------------------------------------------------
+// -- componentstatuses ----------------------------------------------------------------------------
 
 void kn_apiserver_add_component(struct kn_apiserver *s, const struct kn_component *c)
 {

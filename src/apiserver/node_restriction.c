@@ -25,22 +25,23 @@ static bool is(const struct kn_request *r, const char *plural)
     return kn_sv_is(hub->plural, plural) && hub->group.len == 0;
 }
 
-__attribute__((format(printf, 3, 4))) static struct kn_status
-refuse(const struct kn_request *r, struct kn_sv name, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static struct kn_status refuse(const struct kn_request *r,
+                                                                     struct kn_sv name,
+                                                                     const char *format, ...)
 {
     struct kn_buf why = KN_BUF(8192);
     va_list args;
     va_start(args, format);
     kn_buf_vaddf(&why, format, args);
     va_end(args);
-    struct kn_status s = kn_error(
-        KN_FORBIDDEN, "%.*s \"%.*s\" is forbidden: %.*s",
-        KN_SV_ARG(kn_qualified_resource(r->arena, r)), KN_SV_ARG(name), KN_SV_ARG(kn_buf_sv(&why)));
+    struct kn_status s = kn_error(KN_FORBIDDEN, "%.*s \"%.*s\" is forbidden: %.*s",
+                                  KN_SV_ARG(kn_qualified_resource(r->arena, r)), KN_SV_ARG(name),
+                                  KN_SV_ARG(kn_buf_sv(&why)));
     kn_buf_done(&why);
     return s;
 }
 
-// -- what a pod names --------------------------------------------------------------------------------
+// -- what a pod names -----------------------------------------------------------------------------
 
 enum named { NO_OBJECT, SECRET, CONFIG_MAP, CLAIM, TRUST_BUNDLE, TOKEN };
 
@@ -71,9 +72,9 @@ static enum named named_by(const struct kn_json *member)
 static bool names_any(const struct kn_json *v, enum named kind)
 {
     const struct kn_json *c;
-    KN_JSON_EACH(c, v)
-    if (named_by(c) == kind || names_any(c, kind))
-        return true;
+    KN_JSON_EACH (c, v)
+        if (named_by(c) == kind || names_any(c, kind))
+            return true;
     return false;
 }
 
@@ -90,7 +91,7 @@ struct kn_status kn_admit_mirror_pod(struct kn_request *r, const struct kn_json 
     return KN_STATUS_OK;
 }
 
-// -- pods ------------------------------------------------------------------------------------------
+// -- pods -----------------------------------------------------------------------------------------
 
 static struct kn_status owned_by_node(struct kn_request *r, const struct kn_json *obj,
                                       struct kn_sv node)
@@ -99,22 +100,29 @@ static struct kn_status owned_by_node(struct kn_request *r, const struct kn_json
     const struct kn_json *owners = KN_JSON_AT(obj, KN_K_metadata, KN_K_ownerReferences);
     const struct kn_json *o = kn_json_first(owners);
     if (kn_json_len(owners) > 1)
-        return refuse(r, name, "node \"%.*s\" can only create pods with a single owner reference set "
-                               "to itself", KN_SV_ARG(node));
+        return refuse(r, name,
+                      "node \"%.*s\" can only create pods with a single owner reference set "
+                      "to itself",
+                      KN_SV_ARG(node));
     if (!o || !kn_sv_is(kn_json_str(kn_json_get(o, KN_K_apiVersion)), "v1") ||
         !kn_sv_is(kn_json_str(kn_json_get(o, KN_K_kind)), "Node") ||
         !kn_sv_eq(kn_json_str(kn_json_get(o, KN_K_name)), node))
-        return refuse(r, name, "node \"%.*s\" can only create pods with an owner reference set to "
-                               "itself", KN_SV_ARG(node));
+        return refuse(r, name,
+                      "node \"%.*s\" can only create pods with an owner reference set to "
+                      "itself",
+                      KN_SV_ARG(node));
     if (!kn_json_bool(kn_json_get(o, KN_K_controller), false))
-        return refuse(r, name, "node \"%.*s\" can only create pods with a controller owner reference "
-                               "set to itself", KN_SV_ARG(node));
+        return refuse(r, name,
+                      "node \"%.*s\" can only create pods with a controller owner reference "
+                      "set to itself",
+                      KN_SV_ARG(node));
     if (kn_json_bool(kn_json_get(o, KN_K_blockOwnerDeletion), false))
-        return refuse(r, name, "node \"%.*s\" must not set blockOwnerDeletion on an owner reference",
+        return refuse(r, name,
+                      "node \"%.*s\" must not set blockOwnerDeletion on an owner reference",
                       KN_SV_ARG(node));
     struct kn_sv uid = kn_json_str(kn_json_get(o, KN_K_uid));
-    KN_CLEANUP(kn_obj_cleanup) const struct kn_obj *self =
-        kn_cache_get(kn_core_cache(r->server, "nodes"), KN_SV_NULL, node);
+    KN_CLEANUP(kn_obj_cleanup)
+    const struct kn_obj *self = kn_cache_get(kn_core_cache(r->server, "nodes"), KN_SV_NULL, node);
     if (!self)
         return kn_error(KN_NOT_FOUND, "node \"%.*s\" not found", KN_SV_ARG(node));
     if (!kn_sv_eq(uid, self->uid))
@@ -123,7 +131,8 @@ static struct kn_status owned_by_node(struct kn_request *r, const struct kn_json
     return KN_STATUS_OK;
 }
 
-static struct kn_status create_pod(struct kn_request *r, const struct kn_json *obj, struct kn_sv node)
+static struct kn_status create_pod(struct kn_request *r, const struct kn_json *obj,
+                                   struct kn_sv node)
 {
     static const struct {
         enum named kind;
@@ -135,10 +144,13 @@ static struct kn_status create_pod(struct kn_request *r, const struct kn_json *o
     struct kn_sv name = KN_JSON_STR_AT(obj, KN_K_metadata, KN_K_name);
     const struct kn_json *spec = kn_json_get(obj, KN_K_spec);
     if (!kn_is_mirror_pod(obj))
-        return refuse(r, name, "pod does not have \"" MIRROR "\" annotation, node \"%.*s\" can only "
-                               "create mirror pods", KN_SV_ARG(node));
+        return refuse(r, name,
+                      "pod does not have \"" MIRROR "\" annotation, node \"%.*s\" can only "
+                      "create mirror pods",
+                      KN_SV_ARG(node));
     if (!kn_sv_eq(KN_JSON_STR_AT(spec, KN_K_nodeName), node))
-        return refuse(r, name, "node \"%.*s\" can only create pods with spec.nodeName set to itself",
+        return refuse(r, name,
+                      "node \"%.*s\" can only create pods with spec.nodeName set to itself",
                       KN_SV_ARG(node));
     KN_TRY(owned_by_node(r, obj, node));
     if (KN_JSON_STR_AT(spec, KN_K_serviceAccountName).len)
@@ -160,14 +172,20 @@ static struct kn_status change_pod(struct kn_request *r, const struct kn_json *o
     bool own = kn_sv_eq(KN_JSON_STR_AT(old->root, KN_K_spec, KN_K_nodeName), node);
     if (!obj)
         return own ? KN_STATUS_OK
-                   : refuse(r, old->name, "node \"%.*s\" can only delete pods with spec.nodeName set "
-                                          "to itself", KN_SV_ARG(node));
+                   : refuse(r, old->name,
+                            "node \"%.*s\" can only delete pods with spec.nodeName set "
+                            "to itself",
+                            KN_SV_ARG(node));
     if (!own)
-        return refuse(r, old->name, "node \"%.*s\" can only update pod status for pods with "
-                                    "spec.nodeName set to itself", KN_SV_ARG(node));
+        return refuse(r, old->name,
+                      "node \"%.*s\" can only update pod status for pods with "
+                      "spec.nodeName set to itself",
+                      KN_SV_ARG(node));
     if (r->subresource.len == 0)
-        return refuse(r, old->name, "unexpected operation \"UPDATE\", node \"%.*s\" can only create "
-                                    "and delete mirror pods", KN_SV_ARG(node));
+        return refuse(r, old->name,
+                      "unexpected operation \"UPDATE\", node \"%.*s\" can only create "
+                      "and delete mirror pods",
+                      KN_SV_ARG(node));
     if (!kn_json_equal(KN_JSON_AT(obj, KN_K_metadata, KN_K_labels), old->labels) &&
         (kn_json_len(KN_JSON_AT(obj, KN_K_metadata, KN_K_labels)) || kn_json_len(old->labels)))
         return refuse(r, old->name, "node \"%.*s\" cannot update labels through pod status",
@@ -179,7 +197,7 @@ static struct kn_status change_pod(struct kn_request *r, const struct kn_json *o
     return KN_STATUS_OK;
 }
 
-// -- nodes -----------------------------------------------------------------------------------------
+// -- nodes ----------------------------------------------------------------------------------------
 
 // Is it this domain, or one below it?
 static bool in_domain(struct kn_sv domain, const char *of)
@@ -191,12 +209,17 @@ static bool in_domain(struct kn_sv domain, const char *of)
 
 static bool is_label_of_agents(struct kn_sv label, struct kn_sv domain)
 {
-    static const char *const labels[] = {
-        "kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch", "beta.kubernetes.io/os",
-        "beta.kubernetes.io/arch", "beta.kubernetes.io/instance-type",
-        "node.kubernetes.io/instance-type", "topology.kubernetes.io/zone",
-        "topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/zone",
-        "failure-domain.beta.kubernetes.io/region"};
+    static const char *const labels[] = {"kubernetes.io/hostname",
+                                         "kubernetes.io/os",
+                                         "kubernetes.io/arch",
+                                         "beta.kubernetes.io/os",
+                                         "beta.kubernetes.io/arch",
+                                         "beta.kubernetes.io/instance-type",
+                                         "node.kubernetes.io/instance-type",
+                                         "topology.kubernetes.io/zone",
+                                         "topology.kubernetes.io/region",
+                                         "failure-domain.beta.kubernetes.io/zone",
+                                         "failure-domain.beta.kubernetes.io/region"};
     for (size_t i = 0; i < KN_ARRAY_LEN(labels); i++)
         if (kn_sv_is(label, labels[i]))
             return true;
@@ -219,8 +242,7 @@ static void list_forbidden(const struct kn_json *a, const struct kn_json *b, boo
                            struct kn_buf *out)
 {
     const struct kn_json *l;
-    KN_JSON_EACH(l, a)
-    {
+    KN_JSON_EACH (l, a) {
         const struct kn_json *other = kn_json_get_sv(b, kn_json_key(l));
         bool differs = !other || (!missing_only && !kn_json_equal(l, other));
         if (differs && is_forbidden_label(kn_json_key(l)))
@@ -257,11 +279,15 @@ static struct kn_status change_node(struct kn_request *r, const struct kn_json *
         return KN_STATUS_OK;
     const struct kn_json *source = KN_JSON_AT(obj, KN_K_spec, KN_K_configSource);
     if (source && !old)
-        return refuse(r, name, "node \"%.*s\" is not allowed to create pods with a non-nil "
-                               "configSource", KN_SV_ARG(node));
+        return refuse(r, name,
+                      "node \"%.*s\" is not allowed to create pods with a non-nil "
+                      "configSource",
+                      KN_SV_ARG(node));
     if (source && !kn_json_equal(source, KN_JSON_AT(old->root, KN_K_spec, KN_K_configSource)))
-        return refuse(r, name, "node \"%.*s\" is not allowed to update configSource to a new non-nil "
-                               "configSource", KN_SV_ARG(node));
+        return refuse(r, name,
+                      "node \"%.*s\" is not allowed to update configSource to a new non-nil "
+                      "configSource",
+                      KN_SV_ARG(node));
     const struct kn_json *taints = KN_JSON_AT(obj, KN_K_spec, KN_K_taints);
     const struct kn_json *had = old ? KN_JSON_AT(old->root, KN_K_spec, KN_K_taints) : NULL;
     if (old && (kn_json_len(taints) || kn_json_len(had)) && !kn_json_equal(taints, had))
@@ -269,16 +295,18 @@ static struct kn_status change_node(struct kn_request *r, const struct kn_json *
     return forbidden_labels(r, obj, old, node);
 }
 
-// -- leases, tokens --------------------------------------------------------------------------------
+// -- leases, tokens -------------------------------------------------------------------------------
 
 static struct kn_status change_lease(struct kn_request *r, const struct kn_json *obj,
                                      const struct kn_obj *old, struct kn_sv node)
 {
     struct kn_sv name = old ? old->name : KN_JSON_STR_AT(obj, KN_K_metadata, KN_K_name);
     if (!kn_sv_is(r->ns, "kube-node-lease"))
-        return refuse(r, name, "can only access leases in the \"kube-node-lease\" system namespace");
+        return refuse(r, name,
+                      "can only access leases in the \"kube-node-lease\" system namespace");
     if (!kn_sv_eq(name, node))
-        return refuse(r, name, "can only access node lease with the same name as the requesting node");
+        return refuse(r, name,
+                      "can only access node lease with the same name as the requesting node");
     return KN_STATUS_OK;
 }
 
@@ -294,16 +322,19 @@ struct kn_status kn_node_admit_token(struct kn_request *r, const struct kn_json 
         return refuse(r, r->name, "node requested token not bound to a pod");
     if (uid.len == 0)
         return refuse(r, r->name, "node requested token with a pod binding without a uid");
-    KN_CLEANUP(kn_obj_cleanup) const struct kn_obj *pod =
-        kn_cache_get(kn_core_cache(r->server, "pods"), r->ns, name);
+    KN_CLEANUP(kn_obj_cleanup)
+    const struct kn_obj *pod = kn_cache_get(kn_core_cache(r->server, "pods"), r->ns, name);
     if (!pod)
         return kn_error(KN_NOT_FOUND, "pod \"%.*s\" not found", KN_SV_ARG(name));
     if (!kn_sv_eq(uid, pod->uid))
-        return refuse(r, r->name, "the UID in the bound object reference (%.*s) does not match the "
-                                  "UID in record. The object might have been deleted and then "
-                                  "recreated", KN_SV_ARG(uid));
+        return refuse(r, r->name,
+                      "the UID in the bound object reference (%.*s) does not match the "
+                      "UID in record. The object might have been deleted and then "
+                      "recreated",
+                      KN_SV_ARG(uid));
     if (!kn_sv_eq(KN_JSON_STR_AT(pod->root, KN_K_spec, KN_K_nodeName), node))
-        return refuse(r, r->name, "node requested token bound to a pod scheduled on a different node");
+        return refuse(r, r->name,
+                      "node requested token bound to a pod scheduled on a different node");
     return KN_STATUS_OK;
 }
 

@@ -1,5 +1,5 @@
-// The service `kubernetes` in `default`, by which pods find this server, and its endpoints: they are
-// as the server's address demands, and become so again when somebody changes or deletes them.
+// The service `kubernetes` in `default`, by which pods find this server, and its endpoints: they
+// are as the server's address demands, and become so again when somebody changes or deletes them.
 #include "apiserver/alloc.h"
 #include "apiserver/internal.h"
 #include "client/controller.h"
@@ -20,46 +20,51 @@ static const struct kn_resource *resource_of(size_t i)
     return kn_resource_find(kn_sv_c(kinds[i].group), KN_SV("v1"), kn_sv_c(kinds[i].plural));
 }
 
-// -- what they should be -------------------------------------------------------------------------------
+// -- what they should be --------------------------------------------------------------------------
 
 static void add_service(struct kn_apiserver *s, struct kn_buf *out)
 {
     char ip[16];
     kn_alloc_first_ip(s->alloc, ip);
-    kn_buf_addf(out,
-                "{\"kind\":\"Service\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"kubernetes\","
-                "\"namespace\":\"default\",\"labels\":{\"component\":\"apiserver\",\"provider\":"
-                "\"kubernetes\"}},\"spec\":{\"ports\":[{\"name\":\"https\",\"protocol\":\"TCP\",\"port\":443,"
-                "\"targetPort\":%u}],\"clusterIP\":\"%s\",\"clusterIPs\":[\"%s\"],\"type\":\"ClusterIP\","
-                "\"selector\":null,\"externalIPs\":null,\"sessionAffinity\":\"None\"}}",
-                s->config.advertise_port, ip, ip);
+    kn_buf_addf(
+        out,
+        "{\"kind\":\"Service\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"kubernetes\","
+        "\"namespace\":\"default\",\"labels\":{\"component\":\"apiserver\",\"provider\":"
+        "\"kubernetes\"}},\"spec\":{\"ports\":[{\"name\":\"https\",\"protocol\":\"TCP\","
+        "\"port\":443,"
+        "\"targetPort\":%u}],\"clusterIP\":\"%s\",\"clusterIPs\":[\"%s\"],\"type\":\"ClusterIP\","
+        "\"selector\":null,\"externalIPs\":null,\"sessionAffinity\":\"None\"}}",
+        s->config.advertise_port, ip, ip);
 }
 
 static void add_endpoints(struct kn_apiserver *s, struct kn_buf *out)
 {
-    kn_buf_addf(out,
-                "{\"kind\":\"Endpoints\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"kubernetes\","
-                "\"namespace\":\"default\",\"labels\":{\"endpointslice.kubernetes.io/skip-mirror\":"
-                "\"true\"}},\"subsets\":[{\"addresses\":[{\"ip\":\"%s\"}],\"ports\":[{\"name\":\"https\","
-                "\"port\":%u,\"protocol\":\"TCP\"}]}]}", s->config.advertise_address,
-                s->config.advertise_port);
+    kn_buf_addf(
+        out,
+        "{\"kind\":\"Endpoints\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"kubernetes\","
+        "\"namespace\":\"default\",\"labels\":{\"endpointslice.kubernetes.io/skip-mirror\":"
+        "\"true\"}},\"subsets\":[{\"addresses\":[{\"ip\":\"%s\"}],\"ports\":[{\"name\":\"https\","
+        "\"port\":%u,\"protocol\":\"TCP\"}]}]}",
+        s->config.advertise_address, s->config.advertise_port);
 }
 
 static void add_slice(struct kn_apiserver *s, struct kn_buf *out)
 {
-    kn_buf_addf(out,
-                "{\"kind\":\"EndpointSlice\",\"apiVersion\":\"discovery.k8s.io/v1\",\"metadata\":{\"name\":"
-                "\"kubernetes\",\"namespace\":\"default\",\"labels\":{\"kubernetes.io/service-name\":"
-                "\"kubernetes\"}},\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":[\"%s\"],"
-                "\"conditions\":{\"ready\":true}}],\"ports\":[{\"name\":\"https\",\"port\":%u,\"protocol\":"
-                "\"TCP\"}]}", s->config.advertise_address, s->config.advertise_port);
+    kn_buf_addf(
+        out,
+        "{\"kind\":\"EndpointSlice\",\"apiVersion\":\"discovery.k8s.io/v1\",\"metadata\":{\"name\":"
+        "\"kubernetes\",\"namespace\":\"default\",\"labels\":{\"kubernetes.io/service-name\":"
+        "\"kubernetes\"}},\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":[\"%s\"],"
+        "\"conditions\":{\"ready\":true}}],\"ports\":[{\"name\":\"https\",\"port\":%u,\"protocol\":"
+        "\"TCP\"}]}",
+        s->config.advertise_address, s->config.advertise_port);
 }
 
 static struct kn_status wanted(struct kn_apiserver *s, size_t i, struct kn_arena *a,
                                struct kn_json **ret)
 {
-    static void (*const add[])(struct kn_apiserver *, struct kn_buf *) = {add_service, add_endpoints,
-                                                                          add_slice};
+    static void (*const add[])(struct kn_apiserver *, struct kn_buf *) = {add_service,
+                                                                          add_endpoints, add_slice};
     struct kn_buf text = KN_BUF(8192);
     add[i](s, &text);
     struct kn_sv own = kn_arena_dup(a, kn_buf_sv(&text));
@@ -67,7 +72,7 @@ static struct kn_status wanted(struct kn_apiserver *s, size_t i, struct kn_arena
     return kn_json_parse(a, own, NULL, ret);
 }
 
-// -- making them so --------------------------------------------------------------------------------
+// -- making them so -------------------------------------------------------------------------------
 
 // Only what is stated is put right: labels and annotations of others stay.
 static struct kn_status repair(struct kn_own_service *o, size_t i, struct kn_arena *a,

@@ -8,14 +8,17 @@
 static struct kn_http_client *role_editor(const char *name)
 {
     char body[1024];
-    struct at_reply r = at_ask(at_admin, "PUT", RBAC "clusterroles/role-editor", "", NULL,
-              "{\"metadata\":{\"name\":\"role-editor\"},\"rules\":[{\"apiGroups\":[\"rbac.authorization.k8s.io\"],"
-              "\"resources\":[\"clusterroles\"],\"verbs\":[\"get\",\"create\",\"update\",\"patch\"]}]}");
+    struct at_reply r = at_ask(
+        at_admin, "PUT", RBAC "clusterroles/role-editor", "", NULL,
+        "{\"metadata\":{\"name\":\"role-editor\"},\"rules\":[{\"apiGroups\":[\"rbac.authorization.k8s.io\"],"
+        "\"resources\":[\"clusterroles\"],\"verbs\":[\"get\",\"create\",\"update\",\"patch\"]}]}");
     kn_arena_free(r.arena);
-    snprintf(body, sizeof body,
-             "{\"metadata\":{\"name\":\"%s\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":"
-             "\"ClusterRole\",\"name\":\"role-editor\"},\"subjects\":[{\"kind\":\"User\",\"name\":\"%s\",\"apiGroup\":"
-             "\"rbac.authorization.k8s.io\"}]}", name, name);
+    snprintf(
+        body, sizeof body,
+        "{\"metadata\":{\"name\":\"%s\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":"
+        "\"ClusterRole\",\"name\":\"role-editor\"},\"subjects\":[{\"kind\":\"User\",\"name\":\"%s\",\"apiGroup\":"
+        "\"rbac.authorization.k8s.io\"}]}",
+        name, name);
     at_expect(at_admin, "POST", RBAC "clusterrolebindings", body, 201, NULL);
     return at_client(name, NULL);
 }
@@ -26,15 +29,17 @@ KTEST(an_aggregation_rule_needs_every_right)
     static const char needs[] = "must have cluster-admin privileges to use the aggregationRule";
     char body[512];
     struct kn_http_client *editor = role_editor("gatherer");
-    at_expect(at_admin, "POST", RBAC "clusterroles",
-              "{\"metadata\":{\"name\":\"gathered\"},\"aggregationRule\":{\"clusterRoleSelectors\":[{"
-              "\"matchLabels\":{\"some\":\"label\"}}]},\"rules\":[]}", 201, NULL);
+    at_expect(
+        at_admin, "POST", RBAC "clusterroles",
+        "{\"metadata\":{\"name\":\"gathered\"},\"aggregationRule\":{\"clusterRoleSelectors\":[{"
+        "\"matchLabels\":{\"some\":\"label\"}}]},\"rules\":[]}",
+        201, NULL);
     snprintf(body, sizeof body, "{\"metadata\":{\"name\":\"mine\"},%s,\"rules\":[]}", all);
     at_expect(editor, "POST", RBAC "clusterroles", body, 403, needs);
     snprintf(body, sizeof body, "{%s}", all);
     at_expect_type(editor, "PATCH", RBAC "clusterroles/gathered", MERGE, body, 403, needs);
-    at_expect_type(editor, "PATCH", RBAC "clusterroles/gathered", MERGE, "{\"aggregationRule\":null}",
-                   403, needs);
+    at_expect_type(editor, "PATCH", RBAC "clusterroles/gathered", MERGE,
+                   "{\"aggregationRule\":null}", 403, needs);
     // what gives nobody a right is free
     at_expect_type(editor, "PATCH", RBAC "clusterroles/gathered", MERGE,
                    "{\"metadata\":{\"finalizers\":[\"example.com/x\"]}}", 200, NULL);
@@ -45,9 +50,10 @@ KTEST(an_aggregation_rule_needs_every_right)
 KTEST(a_label_that_gives_rights_away_needs_them)
 {
     struct kn_http_client *editor = role_editor("labeller");
-    at_expect_type(editor, "PATCH", RBAC "clusterroles/cluster-admin", MERGE,
-                   "{\"metadata\":{\"labels\":{\"rbac.authorization.k8s.io/aggregate-to-view\":\"true\"}}}",
-                   403, "is attempting to grant RBAC permissions not currently held");
+    at_expect_type(
+        editor, "PATCH", RBAC "clusterroles/cluster-admin", MERGE,
+        "{\"metadata\":{\"labels\":{\"rbac.authorization.k8s.io/aggregate-to-view\":\"true\"}}}",
+        403, "is attempting to grant RBAC permissions not currently held");
     kn_http_client_free(editor);
 }
 
@@ -55,20 +61,27 @@ KTEST(a_put_that_creates_needs_the_right_to_create)
 {
     static const char role[] = RBAC "namespaces/default/roles/updater";
     static const char service[] = "/api/v1/namespaces/default/services/by-put";
-    static const char body[] = "{\"metadata\":{\"name\":\"by-put\"},\"spec\":{\"ports\":[{\"port\":80}]}}";
+    static const char body[] =
+        "{\"metadata\":{\"name\":\"by-put\"},\"spec\":{\"ports\":[{\"port\":80}]}}";
     struct kn_http_client *user = at_client("updater", NULL);
-    at_expect(at_admin, "PUT", role,
-              "{\"metadata\":{\"name\":\"updater\"},\"rules\":[{\"apiGroups\":[\"\"],\"resources\":[\"services\"],"
-              "\"verbs\":[\"update\"]}]}", 201, NULL);
-    at_expect(at_admin, "POST", RBAC "namespaces/default/rolebindings",
-              "{\"metadata\":{\"name\":\"updater\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":"
-              "\"Role\",\"name\":\"updater\"},\"subjects\":[{\"kind\":\"User\",\"name\":\"updater\",\"apiGroup\":"
-              "\"rbac.authorization.k8s.io\"}]}", 201, NULL);
+    at_expect(
+        at_admin, "PUT", role,
+        "{\"metadata\":{\"name\":\"updater\"},\"rules\":[{\"apiGroups\":[\"\"],\"resources\":[\"services\"],"
+        "\"verbs\":[\"update\"]}]}",
+        201, NULL);
+    at_expect(
+        at_admin, "POST", RBAC "namespaces/default/rolebindings",
+        "{\"metadata\":{\"name\":\"updater\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":"
+        "\"Role\",\"name\":\"updater\"},\"subjects\":[{\"kind\":\"User\",\"name\":\"updater\",\"apiGroup\":"
+        "\"rbac.authorization.k8s.io\"}]}",
+        201, NULL);
     at_expect(user, "PUT", service, body, 403, "cannot create resource \\\"services\\\"");
     at_expect(at_admin, "GET", service, NULL, 404, NULL);
-    at_expect_type(at_admin, "PATCH", role, MERGE,
-                   "{\"rules\":[{\"apiGroups\":[\"\"],\"resources\":[\"services\"],\"verbs\":[\"update\","
-                   "\"create\"]}]}", 200, NULL);
+    at_expect_type(
+        at_admin, "PATCH", role, MERGE,
+        "{\"rules\":[{\"apiGroups\":[\"\"],\"resources\":[\"services\"],\"verbs\":[\"update\","
+        "\"create\"]}]}",
+        200, NULL);
     at_expect(user, "PUT", service, body, 201, NULL);
     kn_http_client_free(user);
 }

@@ -1,11 +1,12 @@
-// Logs and streams of pods: what is checked before an agent is asked, and what it is asked then. The
-// agent here is a server that says what it was asked.
+// Logs and streams of pods: what is checked before an agent is asked, and what it is asked then.
+// The agent here is a server that says what it was asked.
 #include "apiserver/testing.h"
 #include "wire/http.h"
 
 #define PODS "/api/v1/namespaces/default/pods/"
-#define UPGRADE "Connection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: " \
-                "dGhlIHNhbXBsZSBub25jZQ=="
+#define UPGRADE                                                                                    \
+    "Connection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: "      \
+    "dGhlIHNhbXBsZSBub25jZQ=="
 
 static struct kn_http_server *agent;
 static struct kn_http_client *admin; // HTTP/1.1: only that can be upgraded
@@ -33,8 +34,11 @@ static void start_agent(void)
     at_api.http1_only = true;
     admin = at_client("admin", "system:masters");
     char body[512];
-    snprintf(body, sizeof body, "{\"metadata\":{\"name\":\"n\"},\"status\":{\"addresses\":[{\"type\":\"InternalIP\","
-             "\"address\":\"127.0.0.1\"}],\"daemonEndpoints\":{\"kubeletEndpoint\":{\"Port\":%u}}}}", port);
+    snprintf(
+        body, sizeof body,
+        "{\"metadata\":{\"name\":\"n\"},\"status\":{\"addresses\":[{\"type\":\"InternalIP\","
+        "\"address\":\"127.0.0.1\"}],\"daemonEndpoints\":{\"kubeletEndpoint\":{\"Port\":%u}}}}",
+        port);
     at_expect(at_admin, "POST", "/api/v1/nodes", body, 201, NULL);
     at_expect(at_admin, "POST", "/api/v1/namespaces/default/serviceaccounts",
               "{\"metadata\":{\"name\":\"default\"}}", 201, NULL);
@@ -43,8 +47,10 @@ static void start_agent(void)
 static void make_pod(const char *name, const char *annotation, const char *containers)
 {
     char body[1024];
-    snprintf(body, sizeof body, "{\"metadata\":{\"name\":\"%s\",\"annotations\":{\"kubectl.kubernetes.io/"
-             "default-container\":\"%s\"}},\"spec\":{\"nodeName\":\"n\",%s}}", name, annotation, containers);
+    snprintf(body, sizeof body,
+             "{\"metadata\":{\"name\":\"%s\",\"annotations\":{\"kubectl.kubernetes.io/"
+             "default-container\":\"%s\"}},\"spec\":{\"nodeName\":\"n\",%s}}",
+             name, annotation, containers);
     at_expect(at_admin, "POST", "/api/v1/namespaces/default/pods", body, 201, NULL);
 }
 
@@ -65,17 +71,21 @@ KTEST(asks_the_agent_for_a_container_that_the_pod_has)
         {"annotated/log", 200, "asked /containerLogs/default/annotated/b?."},
         {"injected/log", 400, "a container name must be specified for pod injected"},
         {"none/log", 404, "pods \\\"none\\\" not found"},
-        {"one/log?follow=1&previous=&timestamps=no&tailLines=5&limitBytes=1&junk=%26x&sinceSeconds=9", 200,
+        {"one/log?follow=1&previous=&timestamps=no&tailLines=5&limitBytes=1&junk=%26x&sinceSeconds=9",
+         200,
          "asked /containerLogs/default/one/a?follow=true&previous=true&timestamps=true&tailLines=5&"
          "limitBytes=1&sinceSeconds=9."},
         {"one/log?sinceTime=2026-01-01T00:00:00%2B01:00&follow=FALSE", 200,
          "asked /containerLogs/default/one/a?sinceTime=2026-01-01T00%3A00%3A00%2B01%3A00."},
     };
     start_agent();
-    make_pod("one", "", "\"initContainers\":[{\"name\":\"i\",\"image\":\"i\"}],"
-                        "\"containers\":[{\"name\":\"a\",\"image\":\"i\"}]");
+    make_pod("one", "",
+             "\"initContainers\":[{\"name\":\"i\",\"image\":\"i\"}],"
+             "\"containers\":[{\"name\":\"a\",\"image\":\"i\"}]");
     make_pod("two", "", TWO);
-    make_pod("initial", "", "\"initContainers\":[{\"name\":\"i\",\"image\":\"i\"},{\"name\":\"j\",\"image\":\"i\"}]," TWO);
+    make_pod(
+        "initial", "",
+        "\"initContainers\":[{\"name\":\"i\",\"image\":\"i\"},{\"name\":\"j\",\"image\":\"i\"}]," TWO);
     make_pod("annotated", "b", TWO);
     make_pod("injected", "b?command=id&x=", TWO);
     for (size_t i = 0; i < KN_ARRAY_LEN(samples); i++) {
@@ -83,10 +93,13 @@ KTEST(asks_the_agent_for_a_container_that_the_pod_has)
         snprintf(path, sizeof path, PODS "%s", samples[i].path);
         at_expect(at_admin, "GET", path, NULL, samples[i].status, samples[i].part);
     }
-    at_expect_with(admin, PODS "annotated/exec?command=sh&command=-c&command=a%20%26+b&stdout=1&"
-                                  "uid=0", UPGRADE, 400,
-                   "asked /exec/default/annotated/b?stdout=true\\u0026command=sh\\u0026command=-c\\u0026"
-                   "command=a%20%26%20b.");
+    at_expect_with(
+        admin,
+        PODS "annotated/exec?command=sh&command=-c&command=a%20%26+b&stdout=1&"
+             "uid=0",
+        UPGRADE, 400,
+        "asked /exec/default/annotated/b?stdout=true\\u0026command=sh\\u0026command=-c\\u0026"
+        "command=a%20%26%20b.");
     at_expect_with(admin, PODS "one/attach?stdin=true&tty=1", UPGRADE, 400,
                    "asked /attach/default/one/a?stdin=true\\u0026tty=true.");
     at_expect(at_admin, "GET", PODS "one/exec?command=sh", NULL, 400, "Upgrade request required");
@@ -99,13 +112,16 @@ KTEST(refuses_options_of_logs_in_upstreams_words)
         int status;
         const char *part;
     } samples[] = {
-        {"tailLines=abc", 400, "\"message\":\"strconv.ParseInt: parsing \\\"abc\\\": invalid syntax\""},
+        {"tailLines=abc", 400,
+         "\"message\":\"strconv.ParseInt: parsing \\\"abc\\\": invalid syntax\""},
         {"limitBytes=", 400, "strconv.ParseInt: parsing \\\"\\\": invalid syntax"},
         {"sinceSeconds=99999999999999999999", 400,
          "strconv.ParseInt: parsing \\\"99999999999999999999\\\": value out of range"},
-        {"sinceTime=abc", 400, "parsing time \\\"abc\\\" as \\\"2006-01-02T15:04:05Z07:00\\\": cannot parse"},
-        {"tailLines=-1", 422, "PodLogOptions \\\"one\\\" is invalid: tailLines: Invalid value: -1: must be "
-                              "greater than or equal to 0"},
+        {"sinceTime=abc", 400,
+         "parsing time \\\"abc\\\" as \\\"2006-01-02T15:04:05Z07:00\\\": cannot parse"},
+        {"tailLines=-1", 422,
+         "PodLogOptions \\\"one\\\" is invalid: tailLines: Invalid value: -1: must be "
+         "greater than or equal to 0"},
         {"limitBytes=0", 422, "limitBytes: Invalid value: 0: must be greater than 0"},
         {"sinceSeconds=0", 422, "sinceSeconds: Invalid value: 0: must be greater than 0"},
         {"sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z", 422,
@@ -136,26 +152,34 @@ KTEST(a_websocket_needs_the_right_to_create)
 {
     static const char role[] = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles";
     struct kn_http_client *user = at_client("watcher", NULL);
-    at_expect(at_admin, "POST", role,
-              "{\"metadata\":{\"name\":\"looks\"},\"rules\":[{\"apiGroups\":[\"\"],\"resources\":[\"pods/exec\"],"
-              "\"verbs\":[\"get\"]}]}", 201, NULL);
-    at_expect(at_admin, "POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings",
-              "{\"metadata\":{\"name\":\"looks\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":"
-              "\"Role\",\"name\":\"looks\"},\"subjects\":[{\"kind\":\"User\",\"name\":\"watcher\",\"apiGroup\":"
-              "\"rbac.authorization.k8s.io\"}]}", 201, NULL);
+    at_expect(
+        at_admin, "POST", role,
+        "{\"metadata\":{\"name\":\"looks\"},\"rules\":[{\"apiGroups\":[\"\"],\"resources\":[\"pods/exec\"],"
+        "\"verbs\":[\"get\"]}]}",
+        201, NULL);
+    at_expect(
+        at_admin, "POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings",
+        "{\"metadata\":{\"name\":\"looks\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":"
+        "\"Role\",\"name\":\"looks\"},\"subjects\":[{\"kind\":\"User\",\"name\":\"watcher\",\"apiGroup\":"
+        "\"rbac.authorization.k8s.io\"}]}",
+        201, NULL);
     at_expect_with(user, PODS "one/exec?command=sh&stdout=1", UPGRADE, 403,
                    "cannot create resource \\\"pods/exec\\\" in API group");
-    at_expect_with(user, PODS "none/exec?command=sh&stdout=1", UPGRADE, 403, "cannot create resource");
-    at_expect_type(at_admin, "PATCH", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles/looks",
-                   "application/merge-patch+json",
-                   "{\"rules\":[{\"apiGroups\":[\"\"],\"resources\":[\"pods/exec\"],\"verbs\":[\"get\",\"create\"]}]}",
-                   200, NULL);
-    at_expect_with(user, PODS "one/exec?command=sh&stdout=1", UPGRADE, 400, "asked /exec/default/one/a?");
+    at_expect_with(user, PODS "none/exec?command=sh&stdout=1", UPGRADE, 403,
+                   "cannot create resource");
+    at_expect_type(
+        at_admin, "PATCH", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles/looks",
+        "application/merge-patch+json",
+        "{\"rules\":[{\"apiGroups\":[\"\"],\"resources\":[\"pods/exec\"],\"verbs\":[\"get\",\"create\"]}]}",
+        200, NULL);
+    at_expect_with(user, PODS "one/exec?command=sh&stdout=1", UPGRADE, 400,
+                   "asked /exec/default/one/a?");
     kn_http_client_free(user);
     kn_http_client_free(admin);
     kn_http_server_free(agent);
 }
 
 AT_MAIN(KTEST_CASE(asks_the_agent_for_a_container_that_the_pod_has),
-        KTEST_CASE(refuses_options_of_logs_in_upstreams_words), KTEST_CASE(other_methods_are_not_allowed),
+        KTEST_CASE(refuses_options_of_logs_in_upstreams_words),
+        KTEST_CASE(other_methods_are_not_allowed),
         KTEST_CASE(a_websocket_needs_the_right_to_create))

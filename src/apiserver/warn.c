@@ -7,14 +7,16 @@ static const struct {
     const char *group, *plural, *words;
 } kinds[] = {
     {"", "limitranges", "a LimitRange is stored but not enforced yet"},
-    {"", "persistentvolumeclaims", "a PersistentVolumeClaim is stored but not bound yet: pods that use "
-                                   "it do not start"},
-    {"", "replicationcontrollers", "a ReplicationController is stored but makes no pods yet: use a "
-                                   "Deployment"},
+    {"", "persistentvolumeclaims",
+     "a PersistentVolumeClaim is stored but not bound yet: pods that use "
+     "it do not start"},
+    {"", "replicationcontrollers",
+     "a ReplicationController is stored but makes no pods yet: use a "
+     "Deployment"},
     {"", "resourcequotas", "a ResourceQuota is stored but not enforced yet"},
 };
 
-// -- when a value counts -------------------------------------------------------------------------------
+// -- when a value counts --------------------------------------------------------------------------
 
 typedef bool counts(const struct kn_json *v, const struct kn_json *parent);
 
@@ -38,7 +40,8 @@ static bool is_https(const struct kn_json *v, const struct kn_json *parent __att
     return kn_sv_is(kn_json_str(v), "HTTPS");
 }
 
-static bool is_confined(const struct kn_json *v, const struct kn_json *parent __attribute__((unused)))
+static bool is_confined(const struct kn_json *v,
+                        const struct kn_json *parent __attribute__((unused)))
 {
     return kn_json_len(v) && !kn_sv_ieq(kn_json_str(v), KN_SV("unconfined"));
 }
@@ -48,7 +51,8 @@ static bool is_local(const struct kn_json *v, const struct kn_json *parent __att
     return kn_sv_is(kn_json_str(v), "Localhost");
 }
 
-static bool is_no_sidecar(const struct kn_json *v, const struct kn_json *parent __attribute__((unused)))
+static bool is_no_sidecar(const struct kn_json *v,
+                          const struct kn_json *parent __attribute__((unused)))
 {
     return kn_json_len(v) && !kn_sv_is(kn_json_str(v), "Always");
 }
@@ -61,18 +65,18 @@ static bool is_on_disk(const struct kn_json *v, const struct kn_json *parent)
 static bool is_unknown_volume(const struct kn_json *v,
                               const struct kn_json *parent __attribute__((unused)))
 {
-    static const enum kn_atom known[] = {KN_K_emptyDir, KN_K_hostPath, KN_K_configMap, KN_K_secret,
-                                         KN_K_downwardAPI, KN_K_projected};
+    static const enum kn_atom known[] = {KN_K_emptyDir, KN_K_hostPath,    KN_K_configMap,
+                                         KN_K_secret,   KN_K_downwardAPI, KN_K_projected};
     for (size_t i = 0; i < KN_ARRAY_LEN(known); i++)
         if (v->key == known[i])
             return false;
     return kn_json_is_object(v);
 }
 
-// -- fields of a pod ---------------------------------------------------------------------------------
+// -- fields of a pod ------------------------------------------------------------------------------
 
-// From the pod's spec (or, with a leading '/', from the pod or template): "[]" goes into each element,
-// "x*" into each member that begins so, "{c}" and "{probe}" stand for several names.
+// From the pod's spec (or, with a leading '/', from the pod or template): "[]" goes into each
+// element, "x*" into each member that begins so, "{c}" and "{probe}" stand for several names.
 #define HTTPS "HTTPS in probes and hooks is not supported yet: it fails"
 #define GRPC "gRPC probes are not supported yet: they fail"
 #define APPARMOR "AppArmor profiles are not applied yet"
@@ -87,33 +91,42 @@ static const struct {
     {"hostnameOverride", is_set, "not supported yet: the pod keeps its usual host name"},
     {"runtimeClassName", is_set, "runtime classes are not supported yet: crun runs the pod"},
     {"resourceClaims", is_set, "resource claims are not supported yet: no device is given"},
-    {"resources", is_set, "resources of the whole pod are not applied yet: those of containers are"},
+    {"resources", is_set,
+     "resources of the whole pod are not applied yet: those of containers are"},
     {"securityContext.appArmorProfile.type", is_confined, APPARMOR},
     {"securityContext.seLinuxOptions", is_set, SELINUX},
-    {"securityContext.seccompProfile.type", is_local, "profiles of the node's own are not supported yet: "
-                                                      "the pod does not start"},
+    {"securityContext.seccompProfile.type", is_local,
+     "profiles of the node's own are not supported yet: "
+     "the pod does not start"},
     {"{c}[].securityContext.appArmorProfile.type", is_confined, APPARMOR},
     {"{c}[].securityContext.seLinuxOptions", is_set, SELINUX},
-    {"{c}[].securityContext.seccompProfile.type", is_local, "profiles of the node's own are not supported "
-                                                            "yet: the container does not start"},
-    {"/metadata.annotations.container.apparmor.security.beta.kubernetes.io/*", is_confined, APPARMOR},
-    {"containers[].restartPolicy", is_set, "restart policies of single containers are not supported yet: "
-                                           "the pod's counts"},
+    {"{c}[].securityContext.seccompProfile.type", is_local,
+     "profiles of the node's own are not supported "
+     "yet: the container does not start"},
+    {"/metadata.annotations.container.apparmor.security.beta.kubernetes.io/*", is_confined,
+     APPARMOR},
+    {"containers[].restartPolicy", is_set,
+     "restart policies of single containers are not supported yet: "
+     "the pod's counts"},
     {"initContainers[].restartPolicy", is_no_sidecar, "only \"Always\" is supported yet"},
     {"{c}[].restartPolicyRules", is_set, "not supported yet: the pod's restart policy counts"},
     {"{c}[].resources.limits.ephemeral-storage", is_set, "not enforced yet"},
     {"{c}[].resources.limits.hugepages-*", is_set, "huge pages are not supported yet"},
-    {"{c}[].env[].valueFrom.fileKeyRef", is_there, "not supported yet: the container does not start"},
+    {"{c}[].env[].valueFrom.fileKeyRef", is_there,
+     "not supported yet: the container does not start"},
     {"{c}[].{probe}.httpGet.scheme", is_https, HTTPS},
     {"{c}[].{probe}.grpc", is_there, GRPC},
     {"{c}[].lifecycle.postStart.httpGet.scheme", is_https, HTTPS},
     {"{c}[].lifecycle.preStop.httpGet.scheme", is_https, HTTPS},
     {"volumes[].emptyDir.sizeLimit", is_on_disk, "not enforced yet for what lies on disk"},
-    {"volumes[].projected.sources[].clusterTrustBundle", is_there, "not supported yet: the pod does not "
-                                                                   "start"},
-    {"volumes[].projected.sources[].podCertificate", is_there, "not supported yet: the pod does not start"},
-    {"volumes[].*", is_unknown_volume, "volumes of this kind are not supported yet: the pod does not "
-                                       "start"},
+    {"volumes[].projected.sources[].clusterTrustBundle", is_there,
+     "not supported yet: the pod does not "
+     "start"},
+    {"volumes[].projected.sources[].podCertificate", is_there,
+     "not supported yet: the pod does not start"},
+    {"volumes[].*", is_unknown_volume,
+     "volumes of this kind are not supported yet: the pod does not "
+     "start"},
 };
 
 struct walk {
@@ -138,9 +151,9 @@ static void step(struct walk *w, const struct kn_json *v, struct kn_sv name, str
             visit(w, m, v, rest, KN_PATH_SV(at, name));
         return;
     }
-    KN_JSON_EACH(m, v)
-    if (kn_json_is_object(v) && kn_sv_starts(kn_json_key(m), begin))
-        visit(w, m, v, rest, KN_PATH_SV(at, kn_json_key(m)));
+    KN_JSON_EACH (m, v)
+        if (kn_json_is_object(v) && kn_sv_starts(kn_json_key(m), begin))
+            visit(w, m, v, rest, KN_PATH_SV(at, kn_json_key(m)));
 }
 
 static void visit(struct walk *w, const struct kn_json *v, const struct kn_json *parent,
@@ -157,8 +170,7 @@ static void visit(struct walk *w, const struct kn_json *v, const struct kn_json 
         const struct kn_json *item;
         int64_t i = 0;
         rest = kn_sv_from(rest, 2 + (rest.len > 2)); // and the dot
-        KN_JSON_EACH(item, v)
-        {
+        KN_JSON_EACH (item, v) {
             visit(w, item, v, rest, KN_PATH_AT(at, i));
             i++;
         }
@@ -170,8 +182,9 @@ static void visit(struct walk *w, const struct kn_json *v, const struct kn_json 
         end++;
     struct kn_sv name = kn_sv_first(rest, end);
     rest = kn_sv_from(rest, end + (end < rest.len && rest.ptr[end] == '.'));
-    const char *const *several = kn_sv_is(name, "{c}") ? containers
-                                 : kn_sv_is(name, "{probe}") ? probes : NULL;
+    const char *const *several = kn_sv_is(name, "{c}")       ? containers
+                                 : kn_sv_is(name, "{probe}") ? probes
+                                                             : NULL;
     for (size_t i = 0; several && i < 3; i++)
         step(w, v, kn_sv_c(several[i]), rest, at);
     if (!several)

@@ -4,8 +4,8 @@
 #define NS "/api/v1/namespaces/default/"
 
 // The Warning headers of an answer, joined.
-static void expect_warnings(const char *method, const char *path, const char *type, const char *body,
-                            int status, size_t count, const char *const *parts)
+static void expect_warnings(const char *method, const char *path, const char *type,
+                            const char *body, int status, size_t count, const char *const *parts)
 {
     struct at_reply r = at_ask(at_admin, method, path, type, NULL, body);
     size_t n = 0, found = 0;
@@ -33,12 +33,14 @@ KTEST(kinds_that_nothing_enforces_say_so)
     static const char *const quota[] = {"a ResourceQuota is stored but not enforced yet"};
     static const char *const limits[] = {"a LimitRange is stored but not enforced yet"};
     expect_warnings("POST", NS "resourcequotas", "application/json",
-                    "{\"metadata\":{\"name\":\"q\"},\"spec\":{\"hard\":{\"pods\":\"1\"}}}", 201, 1, quota);
+                    "{\"metadata\":{\"name\":\"q\"},\"spec\":{\"hard\":{\"pods\":\"1\"}}}", 201, 1,
+                    quota);
     expect_warnings("PATCH", NS "resourcequotas/q", "application/merge-patch+json",
                     "{\"spec\":{\"hard\":{\"pods\":\"2\"}}}", 200, 1, quota);
     expect_warnings("POST", NS "limitranges", "application/json",
                     "{\"metadata\":{\"name\":\"l\"},\"spec\":{\"limits\":[]}}", 201, 1, limits);
-    expect_warnings("POST", NS "configmaps", "application/json", "{\"metadata\":{\"name\":\"c\"}}", 201, 0, NULL);
+    expect_warnings("POST", NS "configmaps", "application/json", "{\"metadata\":{\"name\":\"c\"}}",
+                    201, 0, NULL);
 }
 
 static void expect_pod(const char *meta, const char *spec, const char *container, const char *part)
@@ -49,14 +51,19 @@ static void expect_pod(const char *meta, const char *spec, const char *container
     snprintf(want, sizeof want, "\"%s", part ? part : "");
     number++;
     at_expect(at_admin, "GET", NS "serviceaccounts/default", NULL, 200, NULL);
-    snprintf(pod, sizeof pod, "{\"metadata\":{\"name\":\"p%d\"%s,\"labels\":{\"a\":\"b\"}},\"spec\":{%s\"containers\":[{"
-             "\"name\":\"c\",\"image\":\"i\"%s}]}}", number, meta, spec, container);
+    snprintf(
+        pod, sizeof pod,
+        "{\"metadata\":{\"name\":\"p%d\"%s,\"labels\":{\"a\":\"b\"}},\"spec\":{%s\"containers\":[{"
+        "\"name\":\"c\",\"image\":\"i\"%s}]}}",
+        number, meta, spec, container);
     expect_warnings("POST", NS "pods", "application/json", pod, 201, part != NULL, parts);
-    snprintf(deployment, sizeof deployment, "{\"metadata\":{\"name\":\"d%d\"},\"spec\":{\"selector\":{\"matchLabels\":{"
-             "\"a\":\"b\"}},\"template\":%s}}", number, pod);
+    snprintf(deployment, sizeof deployment,
+             "{\"metadata\":{\"name\":\"d%d\"},\"spec\":{\"selector\":{\"matchLabels\":{"
+             "\"a\":\"b\"}},\"template\":%s}}",
+             number, pod);
     snprintf(want, sizeof want, "\"spec.template.%s", part ? part : "");
-    expect_warnings("POST", "/apis/apps/v1/namespaces/default/deployments", "application/json", deployment,
-                    201, part != NULL, parts);
+    expect_warnings("POST", "/apis/apps/v1/namespaces/default/deployments", "application/json",
+                    deployment, 201, part != NULL, parts);
 }
 
 KTEST(fields_of_pods_that_nodes_do_not_honour_are_named)
@@ -67,11 +74,13 @@ KTEST(fields_of_pods_that_nodes_do_not_honour_are_named)
         {"", "\"hostUsers\":true,", ",\"readinessProbe\":{\"httpGet\":{\"port\":1}}", NULL},
         {"", "\"hostUsers\":false,", "", "spec.hostUsers: user namespaces are not supported yet"},
         {"", "\"runtimeClassName\":\"x\",", "", "spec.runtimeClassName: "},
-        {"", "\"securityContext\":{\"seLinuxOptions\":{\"level\":\"s0\"}},", "", "spec.securityContext.seLinuxOptions: "},
+        {"", "\"securityContext\":{\"seLinuxOptions\":{\"level\":\"s0\"}},", "",
+         "spec.securityContext.seLinuxOptions: "},
         {"", "\"securityContext\":{\"appArmorProfile\":{\"type\":\"Unconfined\"}},", "", NULL},
         {"", "", ",\"securityContext\":{\"appArmorProfile\":{\"type\":\"RuntimeDefault\"}}",
          "spec.containers[0].securityContext.appArmorProfile.type: AppArmor"},
-        {"", "", ",\"livenessProbe\":{\"grpc\":{\"port\":1}}", "spec.containers[0].livenessProbe.grpc: "},
+        {"", "", ",\"livenessProbe\":{\"grpc\":{\"port\":1}}",
+         "spec.containers[0].livenessProbe.grpc: "},
         {"", "", ",\"startupProbe\":{\"httpGet\":{\"port\":1,\"scheme\":\"HTTPS\"}}",
          "spec.containers[0].startupProbe.httpGet.scheme: HTTPS"},
         {"", "", ",\"lifecycle\":{\"preStop\":{\"httpGet\":{\"port\":1,\"scheme\":\"HTTPS\"}}}",
@@ -80,15 +89,19 @@ KTEST(fields_of_pods_that_nodes_do_not_honour_are_named)
          "spec.containers[0].resources.limits.ephemeral-storage: not enforced yet"},
         {"", "", ",\"resources\":{\"limits\":{\"hugepages-2Mi\":\"4Mi\",\"cpu\":\"1\"}}",
          "spec.containers[0].resources.limits.hugepages-2Mi: "},
-        {"", "\"initContainers\":[{\"name\":\"i\",\"image\":\"i\",\"restartPolicy\":\"Always\"}],", "", NULL},
+        {"", "\"initContainers\":[{\"name\":\"i\",\"image\":\"i\",\"restartPolicy\":\"Always\"}],",
+         "", NULL},
         {"", "\"volumes\":[{\"name\":\"v\",\"emptyDir\":{\"sizeLimit\":\"1Gi\"}}],", "",
          "spec.volumes[0].emptyDir.sizeLimit: not enforced yet"},
-        {"", "\"volumes\":[{\"name\":\"v\",\"emptyDir\":{\"sizeLimit\":\"1Gi\",\"medium\":\"Memory\"}}],", "", NULL},
+        {"",
+         "\"volumes\":[{\"name\":\"v\",\"emptyDir\":{\"sizeLimit\":\"1Gi\",\"medium\":\"Memory\"}}],",
+         "", NULL},
         {"", "\"volumes\":[{\"name\":\"v\",\"nfs\":{\"server\":\"s\",\"path\":\"/\"}}],", "",
          "spec.volumes[0].nfs: volumes of this kind are not supported yet"},
         {"", "\"volumes\":[{\"name\":\"v\",\"persistentVolumeClaim\":{\"claimName\":\"c\"}}],", "",
          "spec.volumes[0].persistentVolumeClaim: "},
-        {",\"annotations\":{\"container.apparmor.security.beta.kubernetes.io/c\":\"unconfined\"}", "", "", NULL},
+        {",\"annotations\":{\"container.apparmor.security.beta.kubernetes.io/c\":\"unconfined\"}",
+         "", "", NULL},
     };
     struct at_reply r = at_ask(at_admin, "POST", NS "serviceaccounts", "application/json", NULL,
                                "{\"metadata\":{\"name\":\"default\"}}");

@@ -63,4 +63,5 @@ KTEST(cuts_decimals_as_asked)
     ktest_eq_str(text, "2026-11-24T07:42:52.987654Z");
 }
 
-KTEST_MAIN(KTEST_CASE(reads_and_writes_times), KTEST_CASE(cuts_decimals_as_asked), KTEST_CASE(no_number_of_seconds_is_too_large))
+KTEST_MAIN(KTEST_CASE(reads_and_writes_times), KTEST_CASE(cuts_decimals_as_asked),
+           KTEST_CASE(no_number_of_seconds_is_too_large))

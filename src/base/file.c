@@ -9,6 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/secret.h"
+
 struct kn_status kn_file_read(const char *path, size_t max, struct kn_buf *out)
 {
     KN_CLEANUP(kn_cleanup_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -38,6 +40,31 @@ struct kn_status kn_file_read(const char *path, size_t max, struct kn_buf *out)
     if (!out->ptr)
         return KN_STATUS_OK;
     out->ptr[out->len] = '\0';
+    return KN_STATUS_OK;
+}
+
+struct kn_status kn_file_read_secret(const char *path, size_t max, struct kn_secret **ret)
+{
+    KN_CLEANUP(kn_cleanup_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return kn_error_errno(errno, "open %s", path);
+    if (!S_ISREG(st.st_mode) || (size_t)st.st_size > max)
+        return kn_error(KN_TOO_LARGE, "read %s: it is no file of at most %zu bytes", path, max);
+    size_t len = (size_t)st.st_size;
+    KN_CLEANUP(kn_secret_cleanup) struct kn_secret *s = kn_secret_new(len);
+    for (size_t at = 0; at < len;) {
+        ssize_t n = read(fd, kn_secret_bytes(s) + at, len - at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return kn_error_errno(errno, "read %s", path);
+        if (n == 0)
+            return kn_error(KN_UNAVAILABLE, "read %s: it became shorter meanwhile", path);
+        at += (size_t)n;
+    }
+    *ret = s;
+    s = NULL;
     return KN_STATUS_OK;
 }
 

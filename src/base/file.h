@@ -7,6 +7,9 @@
 
 // Reads a whole file of at most `max` bytes, appending to *out (its own maximum holds too).
 struct kn_status kn_file_read(const char *path, size_t max, struct kn_buf *out);
+// The same into memory for secrets: no copy of it lies anywhere else in this process.
+struct kn_secret;
+struct kn_status kn_file_read_secret(const char *path, size_t max, struct kn_secret **ret);
 // Replaces a file so that a reader, and a machine that loses power, sees the old or the new one:
 // temporary file, fsync, rename, fsync of the folder (the syncs only if `durable`).
 struct kn_status kn_file_write(const char *path, struct kn_sv bytes, mode_t mode, bool durable);

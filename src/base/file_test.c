@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/thread.h"
+#include "base/secret.h"
 #include "lib/ktest.h"
 
 KTEST(reads_what_it_wrote_and_not_more_than_it_may)
@@ -68,5 +69,19 @@ KTEST(removes_trees_deeper_than_stacks_descriptors_and_paths)
     ktest_true(!kn_file_exists(folder));
 }
 
-KTEST_MAIN(KTEST_CASE(reads_what_it_wrote_and_not_more_than_it_may),
+KTEST(secrets_are_read_into_memory_for_secrets)
+{
+    static const char path[] = "base_file_test.secret";
+    struct kn_secret *s = NULL;
+    ktest_ok(kn_file_write(path, KN_SV("\0key"), 0600, false));
+    ktest_ok(kn_file_read_secret(path, 4, &s));
+    ktest_true(kn_secret_eq(s, KN_SV("\0key")));
+    kn_secret_free(s);
+    ktest_fails(kn_file_read_secret(path, 3, &s), TOO_LARGE, "at most 3 bytes");
+    unlink(path);
+    ktest_fails(kn_file_read_secret(path, 4, &s), NOT_FOUND, path);
+    ktest_fails(kn_file_read_secret("/", 4, &s), TOO_LARGE, "it is no file");
+}
+
+KTEST_MAIN(KTEST_CASE(secrets_are_read_into_memory_for_secrets), KTEST_CASE(reads_what_it_wrote_and_not_more_than_it_may),
            KTEST_CASE(removes_trees_deeper_than_stacks_descriptors_and_paths))

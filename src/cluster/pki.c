@@ -58,14 +58,11 @@ static struct kn_status check_file(const char *folder, const char *name, const c
 
 struct kn_status kn_pki_load_key(const char *folder, const char *name, struct kn_key **ret)
 {
-    struct kn_buf text = KN_BUF(FILE_MAX);
-    struct kn_status s = read_file(folder, name, ".key", &text);
-    if (kn_ok(s))
-        s = kn_wrap(kn_key_parse_pem(kn_buf_sv(&text), ret), "%s/%s.key", folder, name);
-    if (text.ptr)
-        explicit_bzero(text.ptr, text.len);
-    kn_buf_done(&text);
-    return s;
+    char path[4096];
+    KN_CLEANUP(kn_secret_cleanup) struct kn_secret *text = NULL;
+    path_of(path, folder, name, ".key");
+    KN_TRY(kn_file_read_secret(path, FILE_MAX, &text));
+    return kn_wrap(kn_key_parse_pem(kn_secret_reveal(text), ret), "%s", path);
 }
 
 struct kn_status kn_pki_load_certs(const char *folder, const char *name, struct kn_certs *ret)

@@ -8,6 +8,7 @@
 #include "apiserver/apiserver.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "cluster/pki.h"
 #include "cmd/options.h"
 #include "cmd/parts.h"
@@ -32,7 +33,7 @@ struct server {
     struct kn_identity identity, kubelet;
     struct kn_certs cas;
     struct kn_key *token_key;
-    struct kn_buf encryption;
+    struct kn_secret *encryption;
     struct kn_apiserver *api;
     struct kn_parts *parts;
 };
@@ -44,9 +45,11 @@ static struct kn_status load_keys(struct server *s)
     KN_TRY(kn_identity_load(s->folder, "kubelet-client", &s->kubelet));
     KN_TRY(kn_pki_load_certs(s->folder, "ca", &s->cas));
     KN_TRY(kn_pki_load_key(s->folder, "token", &s->token_key));
-    s->encryption = KN_BUF(KN_GCM_KEY);
     snprintf(path, sizeof path, "%.3900s/encryption.key", s->folder);
-    return kn_file_read(path, KN_GCM_KEY, &s->encryption);
+    KN_TRY(kn_file_read_secret(path, KN_GCM_KEY, &s->encryption));
+    if (kn_secret_reveal(s->encryption).len != KN_GCM_KEY)
+        return kn_error(KN_INVALID, "%s does not have %d bytes", path, KN_GCM_KEY);
+    return KN_STATUS_OK;
 }
 
 static struct kn_status start(struct server *s, int listen_fd)
@@ -67,9 +70,11 @@ static struct kn_status start(struct server *s, int listen_fd)
                                     .service_cidr = s->site.service_cidr,
                                     .advertise_address = s->site.host_ip,
                                     .advertise_port = (uint16_t)s->site.port,
-                                    .encryption_key = (const uint8_t *)s->encryption.ptr};
+                                    .encryption_key =
+                                        (const uint8_t *)kn_secret_reveal(s->encryption).ptr};
     KN_TRY(kn_apiserver_start(&c, &s->api));
-    explicit_bzero(s->encryption.ptr, s->encryption.len);
+    kn_secret_free(s->encryption); // the server has its own copy
+    s->encryption = NULL;
     struct kn_buf ca = KN_BUF(64u << 10);
     struct kn_status st = kn_cert_pem(s->cas.ptr[0], &ca);
     if (kn_ok(st))

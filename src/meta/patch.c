@@ -42,8 +42,8 @@ struct kn_status kn_patch_merge(struct kn_arena *a, struct kn_json *target,
 #define OPERATIONS_MAX 10000
 #define STEPS_MAX 20000000u // siblings that all operations together may pass: some 50 ms
 
-// One JSON patch at work. Values hang in rings, so that finding one of them costs what lies before it:
-// ten thousand operations on a long array would hold a thread for half a minute.
+// One JSON patch at work. Values hang in rings, so that finding one of them costs what lies before
+// it: ten thousand operations on a long array would hold a thread for half a minute.
 struct work {
     struct kn_arena *arena;
     struct kn_json *target;
@@ -55,8 +55,10 @@ static struct kn_status pass(struct work *w, size_t siblings)
     w->steps += siblings;
     if (w->steps <= STEPS_MAX)
         return KN_STATUS_OK;
-    return kn_error(KN_TOO_LARGE, "the patch goes through more than %u elements: send it in parts, or "
-                                  "replace the whole list", STEPS_MAX);
+    return kn_error(KN_TOO_LARGE,
+                    "the patch goes through more than %u elements: send it in parts, or replace "
+                    "the whole list",
+                    STEPS_MAX);
 }
 
 // One step of a pointer, its escapes (~0, ~1) undone.

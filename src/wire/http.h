@@ -39,8 +39,8 @@ struct kn_http_config {
     uint32_t max_streams;   // of one HTTP/2 connection; 0: 250
     size_t arena_limit;     // of one request, without its body; 0: 64 MiB
     int64_t idle_timeout;   // ns without a request on an open connection; 0: 180 s
-    int64_t header_timeout; // ns for handshake and head, and for a whole body from its head on, which
-                            // has a second more for each 64 KiB that have come; 0: 30 s
+    int64_t header_timeout; // ns for handshake and head, and for a body from its head on, which has
+                            // a second more for each 64 KiB that have come; 0: 30 s
 };
 
 // Copies config. Nothing runs yet.

@@ -372,7 +372,7 @@ KTEST(an_upgrade_hands_over_the_bytes_in_both_directions)
     ktest_true(strstr(out, "HTTP/1.1 101 ") == out && strstr(out, "\r\n\r\nhello ahead"));
 }
 
-// -- limits ------------------------------------------------------------------------------------------
+// -- limits ---------------------------------------------------------------------------------------
 
 KTEST(plain_words_to_a_tls_port_are_answered_in_plain_words)
 {
@@ -452,8 +452,8 @@ static int post(struct kn_http_client *c, const char *body, size_t len, bool *re
     return p.status;
 }
 
-// Two strangers begin bodies that do not fit in together: one of them is refused, and while the other
-// holds what he has, so is a third; but not whom the server knows by his certificate.
+// Two strangers begin bodies that do not fit in together: one of them is refused, and while the
+// other holds what he has, so is a third; but not whom the server knows by his certificate.
 KTEST(unfinished_bodies_are_bounded_in_total)
 {
     start_small(0);

@@ -311,8 +311,9 @@ static void append(struct kn_transport *t, struct out *o)
     t->pending += o->piece.bytes.len;
 }
 
-// False: the bytes are lost. When it is because too much waits, the connection breaks off at the end
-// of the turn (the caller is in the middle of something): a gap must not look like a whole answer.
+// False: the bytes are lost. When it is because too much waits, the connection breaks off at the
+// end of the turn (the caller is in the middle of something): a gap must not look like a whole
+// answer.
 static bool takes(struct kn_transport *t, size_t len)
 {
     if (t->dead || t->shut)
@@ -530,7 +531,8 @@ static bool answer_plain_http(struct kn_transport *t)
 {
     static const char words[] = "HTTP/1.0 400 Bad Request\r\n\r\n"
                                 "Client sent an HTTP request to an HTTPS server.\n";
-    static const char *const starts[] = {"GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "PATCH", "DELET"};
+    static const char *const starts[] = {"GET /", "HEAD ", "POST ", "PUT /",
+                                         "OPTIO", "PATCH", "DELET"};
     char begin[5], rest[4096];
     ssize_t n = recv(t->watch.fd, begin, sizeof begin, MSG_PEEK | MSG_DONTWAIT);
     t->first = n <= 0;

@@ -416,7 +416,7 @@ def deleting(p):
 
 @step
 def explaining(p):
-    """explain, api-resources, api-versions, version, cluster-info"""
+    """explain, api-resources, api-versions, version, cluster-info, component statuses, whoami"""
     p.says(rx(r"(?s)KIND: +Pod\nVERSION: +v1.*DESCRIPTION:.*FIELDS:.*spec"), "explain", "pods")
     p.says(rx(r"(?s)containers.*(\[\]Object|\[\]Container).*-required-"), "explain", "pods.spec")
     p.says(rx(r"(?s)KIND: +Deployment.*FIELD: *replicas"), "explain", "deployments.spec.replicas")
@@ -434,6 +434,10 @@ def explaining(p):
                                                "authorization.k8s.io/v1", "extensions/v1beta1"}, True, "api-versions")
     same(json.loads(p.out("version", "-o", "json"))["serverVersion"]["gitVersion"].split("+")[0], "v1.37.2", "the server's version")
     p.says(rx(r"is running at .*https://127\.0\.0\.1:7443"), "cluster-info")
+    p.says(rx(r"(?s)controller-manager +Healthy +ok.*etcd-0 +Healthy +ok.*scheduler +Healthy +ok"), "get", "cs")
+    p.says(rx(r"(?s)\[\+\]etcd ok\n.*readyz check passed"), "get", "--raw", "/readyz?verbose")
+    if p.new:
+        p.says(rx(r"(?s)Username +kubernetes-admin\nGroups +\[system:masters system:authenticated\]"), "auth", "whoami")
     p.says("knarr", "config", "current-context")
 
 
