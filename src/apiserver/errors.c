@@ -16,21 +16,30 @@ struct kn_sv kn_qualified_resource(struct kn_arena *a, const struct kn_request *
     return kn_arena_printf(a, "%.*s.%.*s", KN_SV_ARG(r->plural), KN_SV_ARG(r->group));
 }
 
-static struct kn_status with_names(const struct kn_request *r, struct kn_status s, struct kn_sv name)
+struct kn_status kn_with_details(struct kn_status s, struct kn_sv group, struct kn_sv kind,
+                                 struct kn_sv name)
 {
+    const struct {
+        const char *key;
+        struct kn_sv value;
+    } members[] = {{"name", name}, {"group", group}, {"kind", kind}};
     struct kn_buf details = KN_BUF(4096);
-    kn_buf_addc(&details, "{\"name\":");
-    kn_json_encode_str(&details, name);
-    if (r->group.len) {
-        kn_buf_addc(&details, ",\"group\":");
-        kn_json_encode_str(&details, r->group);
+    kn_buf_add_byte(&details, '{');
+    for (size_t i = 0; i < KN_ARRAY_LEN(members); i++) {
+        if (members[i].value.len == 0)
+            continue;
+        kn_buf_addf(&details, "%s\"%s\":", details.len > 1 ? "," : "", members[i].key);
+        kn_json_encode_str(&details, members[i].value);
     }
-    kn_buf_addc(&details, ",\"kind\":");
-    kn_json_encode_str(&details, r->plural);
-    kn_buf_addc(&details, "}");
+    kn_buf_add_byte(&details, '}');
     s = kn_status_with_details(s, kn_buf_sv(&details));
     kn_buf_done(&details);
     return s;
+}
+
+static struct kn_status with_names(const struct kn_request *r, struct kn_status s, struct kn_sv name)
+{
+    return kn_with_details(s, r->group, r->plural, name);
 }
 
 struct kn_status kn_not_found(const struct kn_request *r, struct kn_sv name)
@@ -56,11 +65,11 @@ struct kn_status kn_conflict(const struct kn_request *r, struct kn_sv name)
                                  "and try again", KN_SV_ARG(what), KN_SV_ARG(name)), name);
 }
 
-struct kn_status kn_not_allowed(const struct kn_request *r)
+struct kn_status kn_not_allowed(const struct kn_request *r __attribute__((unused)))
 {
-    return kn_error(KN_METHOD_NOT_ALLOWED,
-                    "the server does not allow this method on the requested resource (%.*s)",
-                    KN_SV_ARG(r->method));
+    struct kn_status s = kn_error(
+        KN_METHOD_NOT_ALLOWED, "the server does not allow this method on the requested resource");
+    return kn_status_with_details(s, KN_SV("{}"));
 }
 
 struct kn_json *kn_status_object(struct kn_arena *a, const struct kn_status *s)

@@ -50,7 +50,7 @@ struct kn_options {
     struct kn_sv resource_version, version_match;
     struct kn_sv field_manager, propagation;
     int64_t limit, timeout_seconds;
-    bool bookmarks, send_initial, dry_run, force, pretty;
+    bool bookmarks, send_initial, has_send_initial, dry_run, force, pretty;
     enum kn_field_validation validation;
     struct kn_sv table_include;
     // deletions: query or DeleteOptions
@@ -113,7 +113,12 @@ void kn_answer_warn(struct kn_request *r, const char *format, ...)
 // route.c: fills in everything from method, path and query. KN_NOT_FOUND for paths of unknown
 // resources.
 struct kn_status kn_route(struct kn_request *r);
+// options.c: fills in r->options, and what they change of the action.
 struct kn_status kn_options_parse(struct kn_request *r);
+// Whether those of a list or a watch go together. KN_INVALID.
+struct kn_status kn_options_check(struct kn_request *r);
+// resourceVersion as a number, 0 if there is none. KN_BAD_REQUEST.
+struct kn_status kn_options_rev(const struct kn_request *r, int64_t *ret);
 
 // answer.c: what the Accept header wants. KN_NOT_ACCEPTABLE.
 struct kn_status kn_answer_negotiate(struct kn_request *r, struct kn_sv accept);
@@ -271,6 +276,9 @@ struct kn_cache *kn_core_cache(struct kn_apiserver *s, const char *plural);
 struct kn_status kn_not_found(const struct kn_request *r, struct kn_sv name);
 struct kn_status kn_already_exists(const struct kn_request *r, struct kn_sv name);
 struct kn_status kn_conflict(const struct kn_request *r, struct kn_sv name);
+// Takes s; the details of Status that name an object. Empty members are left out.
+struct kn_status kn_with_details(struct kn_status s, struct kn_sv group, struct kn_sv kind,
+                                 struct kn_sv name);
 struct kn_status kn_not_allowed(const struct kn_request *r); // 405
 struct kn_sv kn_qualified_resource(struct kn_arena *a, const struct kn_request *r);
 

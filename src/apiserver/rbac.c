@@ -384,10 +384,7 @@ static struct kn_status forbidden(struct kn_arena *a, const struct kn_attributes
         KN_FORBIDDEN, "%.*s: User \"%.*s\" cannot %s resource \"%.*s\" in API group \"%.*s\" %.*s",
         KN_SV_ARG(named), KN_SV_ARG(q->user->name), q->verb, KN_SV_ARG(what), KN_SV_ARG(q->group),
         KN_SV_ARG(where));
-    struct kn_sv details = kn_arena_printf(a, "{\"name\":\"%.*s\",\"group\":\"%.*s\",\"kind\":\"%.*s\"}",
-                                           KN_SV_ARG(q->name), KN_SV_ARG(q->group),
-                                           KN_SV_ARG(q->resource));
-    return kn_status_with_details(s, details);
+    return kn_with_details(s, q->group, q->resource, q->name);
 }
 
 struct kn_status kn_authorize(struct kn_apiserver *s, struct kn_arena *a,

@@ -17,15 +17,7 @@ static int64_t applied(struct kn_apiserver *s)
 
 static struct kn_status check_version(struct kn_request *r, int64_t *ret)
 {
-    *ret = 0;
-    if (r->options.resource_version.len == 0)
-        return KN_STATUS_OK;
-    struct kn_status s = kn_num_parse(r->options.resource_version, 0, INT64_MAX, ret);
-    if (!kn_ok(s)) {
-        kn_status_done(&s);
-        return kn_error(KN_INVALID, "resourceVersion: Invalid value: \"%.*s\": must be a number",
-                        KN_SV_ARG(r->options.resource_version));
-    }
+    KN_TRY(kn_options_rev(r, ret));
     int64_t now = applied(r->server);
     if (*ret > now)
         return kn_error(KN_TIMEOUT, "Too large resource version: %lld, current: %lld",
@@ -174,18 +166,7 @@ static struct kn_status list_all(struct kn_request *r, struct lister *l)
         return KN_STATUS_OK;
     }
     KN_TRY(check_version(r, &rev));
-    if (o->version_match.len && !kn_sv_is(o->version_match, "NotOlderThan") &&
-        !kn_sv_is(o->version_match, "Exact"))
-        return kn_error(KN_INVALID,
-                        "resourceVersionMatch: Unsupported value: \"%.*s\": supported values: "
-                        "\"Exact\", \"NotOlderThan\"", KN_SV_ARG(o->version_match));
-    if (o->version_match.len && o->resource_version.len == 0)
-        return kn_error(KN_INVALID, "resourceVersionMatch: Forbidden: resourceVersionMatch is "
-                                    "forbidden unless resourceVersion is provided");
     if (kn_sv_is(o->version_match, "Exact")) {
-        if (rev == 0)
-            return kn_error(KN_INVALID, "resourceVersionMatch: Forbidden: resourceVersionMatch "
-                                        "\"exact\" is forbidden for resourceVersion \"0\"");
         struct kn_status s = list_past(l, rev, after_ns, after_name);
         if (s.code == KN_EXPIRED) {
             kn_status_done(&s);

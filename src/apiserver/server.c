@@ -123,13 +123,20 @@ static struct kn_status admit_user(struct kn_request *r, struct kn_http_req *htt
                                                       "resource")
                              : routed;
     }
+    if (kn_ok(routed) || (routed.code == KN_NOT_FOUND && r->plural.len)) {
+        struct kn_status allowed = authorize(r);
+        if (!kn_ok(allowed)) {
+            kn_status_done(&routed);
+            return allowed;
+        }
+    }
     KN_TRY(routed);
-    KN_TRY(authorize(r));
     if (r->action == KN_ACT_OTHER)
         return KN_STATUS_OK;
     if (r->action == KN_ACT_CONNECT)
         return KN_STATUS_OK;
-    return kn_answer_negotiate(r, kn_http_header(http, "Accept"));
+    KN_TRY(kn_answer_negotiate(r, kn_http_header(http, "Accept")));
+    return kn_options_check(r);
 }
 
 // Everything before the work itself. Who came without credentials is told to bring some, whatever it

@@ -3,8 +3,6 @@
 // (read by a worker) when the watcher is older than the ring; a slow reader is simply told later.
 #include "apiserver/watch.h"
 
-#include "base/num.h"
-
 #define PENDING_MAX (1u << 20) // bytes that wait for a slow client before we stop reading events
 #define BOOKMARK_EVERY (60 * KN_SECOND)
 #define DEFAULT_TIMEOUT (1800 * KN_SECOND)
@@ -339,25 +337,13 @@ static struct kn_status prepare(struct kn_request *r, struct kn_watcher *w, bool
     KN_TRY(kn_field_selector_parse(r->arena, o->field_selector, r->resource, &w->fields));
     *state = true;
     if (o->send_initial) {
-        if (!kn_sv_is(o->version_match, "NotOlderThan"))
-            return kn_error(KN_INVALID, "resourceVersionMatch: Forbidden: sendInitialEvents "
-                                        "requires setting resourceVersionMatch to NotOlderThan");
         w->initial_mark = o->bookmarks;
         return KN_STATUS_OK;
     }
-    if (o->version_match.len)
-        return kn_error(KN_INVALID, "resourceVersionMatch: Forbidden: resourceVersionMatch is "
-                                    "forbidden for watch unless sendInitialEvents is provided");
     if (o->resource_version.len == 0 || kn_sv_is(o->resource_version, "0"))
         return KN_STATUS_OK;
     *state = false;
-    struct kn_status s = kn_num_parse(o->resource_version, 0, INT64_MAX, &w->rev);
-    if (!kn_ok(s)) {
-        kn_status_done(&s);
-        return kn_error(KN_INVALID, "resourceVersion: Invalid value: \"%.*s\": must be a number",
-                        KN_SV_ARG(o->resource_version));
-    }
-    return KN_STATUS_OK;
+    return kn_options_rev(r, &w->rev);
 }
 
 static void set_timers(struct kn_watcher *w)

@@ -89,6 +89,14 @@ struct kn_status kn_status_with_details(struct kn_status s, struct kn_sv json)
 // Empty view when there are none.
 struct kn_sv kn_status_details(const struct kn_status *s);
 
+// Whether it worked, for who has another way or better words if it did not; frees the status.
+static inline bool kn_ok_done(struct kn_status s)
+{
+    bool ok = kn_ok(s);
+    kn_status_done(&s);
+    return ok;
+}
+
 int kn_code_http(enum kn_code code);
 const char *kn_code_reason(enum kn_code code);
 // The code for what another server answered: reason first ("" allowed), then the HTTP status.

@@ -139,7 +139,7 @@ PATCHES = [
 LISTS = ["", "?limit=1", "?limit=-1", "?limit=x", "?labelSelector=a%3Db", "?labelSelector=a%20in%20(", "?labelSelector=!!a", "?fieldSelector=metadata.name%3Dx",
          "?fieldSelector=spec.bogus%3Dx", "?fieldSelector=metadata.name", "?resourceVersion=0", "?resourceVersion=x", "?resourceVersion=-1",
          "?resourceVersionMatch=Exact", "?resourceVersion=0&resourceVersionMatch=Exact", "?resourceVersion=1&resourceVersionMatch=Bogus", "?continue=bogus",
-         "?continue=bogus&resourceVersion=5", "?timeoutSeconds=x", "?watch=maybe", "?sendInitialEvents=true", "?watch=1&sendInitialEvents=true",
+         "?continue=bogus&resourceVersion=5", "?timeoutSeconds=x", "?watch=maybe&timeoutSeconds=1", "?sendInitialEvents=true", "?watch=1&sendInitialEvents=true",
          "?watch=1&resourceVersionMatch=NotOlderThan&timeoutSeconds=1", "?pretty=true"]
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
