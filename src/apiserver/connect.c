@@ -242,8 +242,8 @@ static struct kn_status may_create(struct kn_request *r)
 static struct kn_status start(struct kn_request *r)
 {
     if (!kn_sv_is(r->plural, "pods") || r->group.len || kn_sv_is(r->subresource, "proxy"))
-        return kn_error(KN_NOT_SUPPORTED, "%.*s/%.*s is not supported by this server yet: use kubectl "
-                                          "port-forward", KN_SV_ARG(r->plural), KN_SV_ARG(r->subresource));
+        return kn_error(KN_NOT_SUPPORTED, "%.*s/%.*s is not supported by this server yet",
+                        KN_SV_ARG(r->plural), KN_SV_ARG(r->subresource));
     bool log = kn_sv_is(r->subresource, "log");
     struct kn_sv url;
     KN_TRY(served(r));

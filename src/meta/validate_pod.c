@@ -369,6 +369,29 @@ static void check_spec_fixed(struct kn_problems *p, const struct kn_path *path,
                        kn_buf_cstr(&b));
 }
 
+// A pod that a node runs by itself stays one, and no other becomes one.
+#define MIRROR KN_SV("kubernetes.io/config.mirror")
+
+static const struct kn_json *mirror_of(const struct kn_json *pod)
+{
+    return kn_json_get_sv(GET(GET(pod, metadata), annotations), MIRROR);
+}
+
+static void check_mirror(struct kn_problems *p, const struct kn_json *obj,
+                         const struct kn_json *before)
+{
+    const struct kn_path *path =
+        KN_PATH_KEY(KN_PATH(KN_PATH(NULL, "metadata"), "annotations"), MIRROR);
+    const struct kn_json *is = mirror_of(obj), *was = mirror_of(before);
+    if (is && TEXT(GET(obj, spec), nodeName).len == 0)
+        kn_check_invalid_text(p, path, kn_json_str(is),
+                              "must set spec.nodeName if mirror pod annotation is set");
+    if (before && was && !(is && kn_json_equal(is, was)))
+        kn_check_forbidden(p, path, "may not remove or update mirror pod annotation");
+    else if (before && is && !was)
+        kn_check_forbidden(p, path, "may not add mirror pod annotation");
+}
+
 static void check_update(struct kn_problems *p, const struct kn_json *obj,
                          const struct kn_json *before)
 {
@@ -376,6 +399,7 @@ static void check_update(struct kn_problems *p, const struct kn_json *obj,
     const struct kn_json *spec = GET(obj, spec), *old = GET(before, spec);
     static const enum kn_atom lists[] = {KN_K_containers, KN_K_initContainers};
     check_whole(p, obj);
+    check_mirror(p, obj, before);
     for (size_t i = 0; i < 2; i++) {
         if (kn_json_len(kn_json_get(spec, lists[i])) == kn_json_len(kn_json_get(old, lists[i])))
             continue;
@@ -421,6 +445,7 @@ static void check_create(struct kn_problems *p, const struct kn_json *obj)
     const struct kn_json *spec = GET(obj, spec);
     const struct kn_path *path = KN_PATH(NULL, "spec");
     check_whole(p, obj);
+    check_mirror(p, obj, NULL);
     if (kn_json_len(GET(spec, ephemeralContainers)))
         kn_check_forbidden(p, SUB(path, ephemeralContainers), "cannot be set on create");
     if (TEXT(spec, nodeName).len && kn_json_len(GET(spec, schedulingGates)))

@@ -382,7 +382,36 @@ KTEST(tells_the_first_of_very_many_problems)
     kn_buf_done(&want);
 }
 
-KTEST_MAIN(KTEST_CASE(copes_with_long_lists), KTEST_CASE(tells_the_first_of_very_many_problems),
+KTEST(a_mirror_pod_stays_one_and_no_other_becomes_one)
+{
+#define MIRROR "'annotations':{'kubernetes.io/config.mirror':'x'}"
+#define AT "metadata.annotations[kubernetes.io/config.mirror]: "
+    static const struct validate_sample created[] = {
+        {"{'metadata':{" MIRROR "}}",
+         AT "Invalid value: \"x\": must set spec.nodeName if mirror pod annotation is set"},
+        {"{'metadata':{" MIRROR "},'spec':{'nodeName':'n'}}", ""},
+    };
+    static const char mirror[] =
+        "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'a','namespace':'b'," MIRROR
+        "},'spec':{'nodeName':'n','containers':[{'name':'c','image':'i'}]}}";
+    static const char bound[] =
+        "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'a','namespace':'b'},"
+        "'spec':{'nodeName':'n','containers':[{'name':'c','image':'i'}]}}";
+    static const struct validate_sample changed[] = {
+        {"{'metadata':{'annotations':{'a':'b'}}}", ""},
+        {"{'metadata':{'annotations':null}}",
+         AT "Forbidden: may not remove or update mirror pod annotation"},
+        {"{'metadata':{'annotations':{'kubernetes.io/config.mirror':'y'}}}",
+         AT "Forbidden: may not remove or update mirror pod annotation"},
+    };
+    static const struct validate_sample added[] = {
+        {"{'metadata':{" MIRROR "}}", AT "Forbidden: may not add mirror pod annotation"}};
+    validate_run("v1", "Pod", pod, created, KN_ARRAY_LEN(created), false);
+    validate_run("v1", "Pod", mirror, changed, KN_ARRAY_LEN(changed), true);
+    validate_run("v1", "Pod", bound, added, KN_ARRAY_LEN(added), true);
+}
+
+KTEST_MAIN(KTEST_CASE(a_mirror_pod_stays_one_and_no_other_becomes_one), KTEST_CASE(copes_with_long_lists), KTEST_CASE(tells_the_first_of_very_many_problems),
            KTEST_CASE(checks_containers), KTEST_CASE(checks_ports),
            KTEST_CASE(checks_the_environment), KTEST_CASE(checks_volumes_and_mounts),
            KTEST_CASE(checks_resources), KTEST_CASE(checks_probes_and_hooks),

@@ -181,7 +181,7 @@ static bool pause_for(struct kn_puller *p, struct kn_cancel *cancel, int64_t ns)
 // Attempts until it is whole. As long as bytes come, a connection may break as often as it likes.
 static struct kn_status fill(struct kn_puller *p, struct download *d)
 {
-    d->deadline = kn_mono() + BLOB_TIME + d->blob->size / RATE_LEAST * KN_SECOND;
+    d->deadline = kn_later(kn_mono() + BLOB_TIME, d->blob->size / RATE_LEAST);
     for (int fruitless = 0;;) {
         int64_t before = d->have;
         struct kn_status s = d->have == d->blob->size && d->have ? KN_STATUS_OK : attempt(d);
