@@ -35,6 +35,11 @@ static bool is_false(const struct kn_json *v, const struct kn_json *parent __att
     return !kn_json_bool(v, true);
 }
 
+static bool is_true(const struct kn_json *v, const struct kn_json *parent __attribute__((unused)))
+{
+    return kn_json_bool(v, false);
+}
+
 static bool is_https(const struct kn_json *v, const struct kn_json *parent __attribute__((unused)))
 {
     return kn_sv_is(kn_json_str(v), "HTTPS");
@@ -79,7 +84,7 @@ static bool is_unknown_volume(const struct kn_json *v,
 // element, "x*" into each member that begins so, "{c}" and "{probe}" stand for several names.
 #define HTTPS "HTTPS in probes and hooks is not supported yet: it fails"
 #define GRPC "gRPC probes are not supported yet: they fail"
-#define APPARMOR "AppArmor profiles are not applied yet"
+#define APPARMOR "AppArmor profiles are not applied yet: the pod does not start"
 #define SELINUX "SELinux options are not applied yet"
 
 static const struct {
@@ -87,9 +92,10 @@ static const struct {
     counts *when;
     const char *words;
 } fields[] = {
-    {"hostUsers", is_false, "user namespaces are not supported yet: the pod runs in the host's"},
+    {"hostUsers", is_false, "user namespaces are not supported yet: the pod does not start"},
+    {"shareProcessNamespace", is_true, "not supported yet: the pod does not start"},
     {"hostnameOverride", is_set, "not supported yet: the pod keeps its usual host name"},
-    {"runtimeClassName", is_set, "runtime classes are not supported yet: crun runs the pod"},
+    {"runtimeClassName", is_set, "runtime classes are not supported yet: the pod does not start"},
     {"resourceClaims", is_set, "resource claims are not supported yet: no device is given"},
     {"resources", is_set,
      "resources of the whole pod are not applied yet: those of containers are"},

@@ -28,6 +28,7 @@ struct entry {
     struct kn_list link;
     struct kn_agent *agent;
     struct kn_pod_worker *worker;
+    const struct kn_obj *pod; // whose worker could not be started yet; NULL
     char uid[64], key[KN_OBJ_KEY_TEXT];
     bool done;
 };
@@ -154,6 +155,30 @@ static void worker_done(void *arg, struct kn_pod_worker *w)
     }
 }
 
+// Under the lock. An entry whose worker cannot be started (there are too many threads) keeps the pod.
+static void start_worker(struct kn_agent *a, struct entry *e, const struct kn_obj *pod)
+{
+    struct kn_status s = kn_pod_worker_start(&a->node, pod, worker_done, e, &e->worker);
+    const struct kn_obj *kept = kn_ok(s) ? NULL : kn_obj_ref(pod);
+    if (!kn_ok(s) && !e->pod)
+        kn_event(a->recorder, pod, "Warning", "FailedSync", "error syncing pod: %s", kn_status_text(&s));
+    kn_log_status(KN_LOG_WARN, s, "take on pod %s", e->key);
+    kn_obj_unref(e->pod);
+    e->pod = kept;
+}
+
+static void start_waiting(struct kn_agent *a)
+{
+    struct entry *e;
+    KN_LOCKED(&a->lock)
+        KN_LIST_EACH(&a->entries, e, struct entry, link)
+            if (e->pod && !a->stop) {
+                const struct kn_obj *pod = kn_obj_ref(e->pod);
+                start_worker(a, e, pod);
+                kn_obj_unref(pod);
+            }
+}
+
 // In the informer's thread.
 static void pod_changed(void *arg, enum kn_event_type type, const struct kn_obj *obj, const struct kn_obj *old)
 {
@@ -163,7 +188,12 @@ static void pod_changed(void *arg, enum kn_event_type type, const struct kn_obj 
         return;
     pthread_mutex_lock(&a->lock);
     struct entry *e = entry_of(a, obj->uid);
-    if (e && !e->done && type == KN_EVENT_DELETED)
+    if (e && e->pod && type == KN_EVENT_DELETED) {
+        e->done = true; // nothing of it is here
+        pthread_cond_broadcast(&a->changed);
+    } else if (e && e->pod)
+        start_worker(a, e, obj);
+    else if (e && !e->done && type == KN_EVENT_DELETED)
         kn_pod_worker_gone(e->worker);
     else if (e && !e->done)
         kn_pod_worker_update(e->worker, obj);
@@ -172,14 +202,8 @@ static void pod_changed(void *arg, enum kn_event_type type, const struct kn_obj 
         e->agent = a;
         snprintf(e->uid, sizeof e->uid, "%.*s", KN_SV_ARG(obj->uid));
         kn_obj_key_text(obj, e->key);
-        struct kn_status s = kn_pod_worker_start(&a->node, obj, worker_done, e, &e->worker);
-        if (kn_ok(s)) {
-            kn_list_append(&a->entries, &e->link);
-        } else {
-            kn_event(a->recorder, obj, "Warning", "FailedSync", "error syncing pod: %s", kn_status_text(&s));
-            kn_log_status(KN_LOG_WARN, s, "take on pod %s", e->key);
-            free(e);
-        }
+        kn_list_append(&a->entries, &e->link);
+        start_worker(a, e, obj);
     }
     pthread_mutex_unlock(&a->lock);
 }
@@ -193,7 +217,7 @@ struct kn_status kn_agent_container(struct kn_agent *a, struct kn_sv ns, struct 
     snprintf(key, sizeof key, "%.*s/%.*s", KN_SV_ARG(ns), KN_SV_ARG(pod));
     KN_LOCKED(&a->lock) {
         KN_LIST_EACH(&a->entries, e, struct entry, link)
-            if (!e->done && strcmp(e->key, key) == 0)
+            if (!e->done && !e->pod && strcmp(e->key, key) == 0)
                 found = e;
         s = found ? kn_pod_worker_container(found->worker, container, ret)
                   : kn_error(KN_NOT_FOUND, "pod %s does not exist on this node", key);
@@ -502,6 +526,7 @@ static void *run(void *arg)
         if (lease_at <= kn_mono()) {
             kn_log_status(KN_LOG_WARN, renew_lease(a), "renew the node's lease");
             lease_at = kn_mono() + LEASE_EVERY;
+            start_waiting(a);
             if (pressure_changed(a))
                 status_at = 0;
         }
@@ -520,7 +545,9 @@ static void *run(void *arg)
         a->lost = false;
         pthread_mutex_unlock(&a->lock);
         if (e) {
-            kn_pod_worker_stop(e->worker);
+            if (e->worker)
+                kn_pod_worker_stop(e->worker);
+            kn_obj_unref(e->pod);
             free(e);
         }
         if (stop && !e)

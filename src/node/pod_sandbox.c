@@ -118,13 +118,31 @@ static void pod_hostname(const struct kn_obj *pod, char out[65])
     snprintf(out, 65, "%.*s", KN_SV_ARG(kn_sv_first(h.len ? h : pod->name, 63)));
 }
 
-static struct kn_status namespaces(struct kn_sandbox *s, const struct kn_obj *pod)
+// What the kernel is told: the host name, or all of its name in the cluster.
+static struct kn_status kernel_hostname(const struct kn_node *n, const struct kn_obj *pod, char out[65])
+{
+    const struct kn_json *spec = kn_json_get(pod->root, KN_K_spec);
+    struct kn_sv subdomain = kn_json_str(kn_json_get(spec, KN_K_subdomain));
+    char host[65], all[512];
+    pod_hostname(pod, host);
+    snprintf(all, sizeof all, "%s", host);
+    if (kn_json_bool(kn_json_get(spec, KN_K_setHostnameAsFQDN), false) && subdomain.len)
+        snprintf(all, sizeof all, "%s.%.*s.%.*s.svc.%.*s", host, KN_SV_ARG(subdomain), KN_SV_ARG(pod->ns),
+                 KN_SV_ARG(n->cluster_domain));
+    if (strlen(all) > 64)
+        return kn_error(KN_INVALID, "Failed to construct FQDN from pod hostname and cluster domain, FQDN %s is too long "
+                                    "(64 characters is the max, %zu characters requested)", all, strlen(all));
+    snprintf(out, 65, "%.64s", all);
+    return KN_STATUS_OK;
+}
+
+static struct kn_status namespaces(struct kn_sandbox *s, const struct kn_node *n, const struct kn_obj *pod)
 {
     pthread_t t;
     struct pin_job j = {.s = s};
     if (is_pinned(s, "ipc") && (s->host_network || is_pinned(s, "net")))
         return KN_STATUS_OK;
-    pod_hostname(pod, j.hostname);
+    KN_TRY(kernel_hostname(n, pod, j.hostname));
     KN_TRY(kn_thread_start(&t, "namespaces", 0, make_namespaces, &j));
     kn_thread_join(t);
     return j.result;
@@ -218,7 +236,7 @@ static struct kn_status write_files(const struct kn_sandbox *s, const struct kn_
 {
     struct kn_buf b = KN_BUF(256);
     char host[65];
-    pod_hostname(pod, host);
+    KN_TRY(kernel_hostname(n, pod, host));
     if (s->host_network)
         gethostname(host, sizeof host);
     kn_buf_addf(&b, "%s\n", host);
@@ -279,7 +297,7 @@ struct kn_status kn_sandbox_make(struct kn_sandbox *s, const struct kn_node *n,
     KN_TRY(kn_dir_make(s->run, 0700));
     KN_TRY(kn_dir_make(s->data, 0711));
     KN_TRY(kn_dir_make(s->log, 0755));
-    KN_TRY(namespaces(s, pod));
+    KN_TRY(namespaces(s, n, pod));
     KN_TRY(connect_network(s, n, pod, fresh));
     if (fresh) {
         KN_TRY(write_files(s, n, pod));

@@ -4,7 +4,7 @@
 bool kn_slot_restarts(const struct kn_pod_worker *w, const struct slot *s)
 {
     struct kn_sv policy = KN_JSON_STR_AT(w->pod->root, KN_K_spec, KN_K_restartPolicy);
-    if (w->terminating || w->failed_init)
+    if (w->terminating || w->failed || w->failed_init)
         return false;
     if (s->sidecar)
         return true;
@@ -107,9 +107,9 @@ static const char *phase_of(const struct kn_pod_worker *w)
         else
             bad++;
     }
-    if (w->failed_init)
+    if (w->failed_init || (w->failed && !running))
         return "Failed";
-    if (waiting)
+    if (waiting && !w->failed)
         return w->terminating && !running && !good && !bad && w->removed ? "Failed" : "Pending";
     if (running)
         return "Running";
@@ -136,6 +136,28 @@ static void condition(struct kn_pod_worker *w, struct kn_arena *a, struct kn_jso
         kn_json_set_str(a, c, KN_K_message, kn_arena_dup(a, kn_sv_c(message)));
 }
 
+// Whether the conditions that the pod's readiness gates name are true; why not.
+static bool gates_passed(const struct kn_pod_worker *w, char *why, size_t size)
+{
+    const struct kn_json *gate, *c;
+    size_t n = 0;
+    why[0] = '\0';
+    KN_JSON_EACH(gate, KN_JSON_AT(w->pod->root, KN_K_spec, KN_K_readinessGates)) {
+        struct kn_sv type = kn_json_str(kn_json_get(gate, KN_K_conditionType)), status = KN_SV_NULL;
+        KN_JSON_EACH(c, KN_JSON_AT(w->pod->root, KN_K_status, KN_K_conditions))
+            if (kn_sv_eq(kn_json_str(kn_json_get(c, KN_K_type)), type))
+                status = kn_json_str(kn_json_get(c, KN_K_status));
+        if (kn_sv_is(status, "True") || n >= size - 1)
+            continue;
+        const char *comma = n ? ", " : "";
+        n += (size_t)(status.len ? snprintf(why + n, size - n, "%sthe status of pod readiness gate \"%.*s\" is not \"True\", but %.*s",
+                                            comma, KN_SV_ARG(type), KN_SV_ARG(status))
+                                 : snprintf(why + n, size - n, "%scorresponding condition of pod readiness gate \"%.*s\" does not exist.",
+                                            comma, KN_SV_ARG(type)));
+    }
+    return n == 0;
+}
+
 static void conditions(struct kn_pod_worker *w, struct kn_arena *a, struct kn_json *status, const char *phase)
 {
     struct kn_json *list = kn_json_ensure_array(a, status, KN_K_conditions);
@@ -157,10 +179,14 @@ static void conditions(struct kn_pod_worker *w, struct kn_arena *a, struct kn_js
     snprintf(text, sizeof text, "containers with unready status: [%s]", kn_buf_cstr(&unready));
     snprintf(text2, sizeof text2, "containers with incomplete status: [%s]", kn_buf_cstr(&uninit));
     ready = ready && initialized && !done;
+    char gates[4200];
+    bool passed = gates_passed(w, gates, sizeof gates);
     condition(w, a, list, 0, "PodReadyToStartContainers", w->sandbox_ready && !done, NULL, NULL);
     condition(w, a, list, 1, "Initialized", initialized, initialized ? (done && !strcmp(done, "PodCompleted") ? done : NULL) : "ContainersNotInitialized",
               initialized ? NULL : text2);
-    condition(w, a, list, 2, "Ready", ready, ready ? NULL : done ? done : "ContainersNotReady", ready || done ? NULL : text);
+    condition(w, a, list, 2, "Ready", ready && passed,
+              !ready ? (done ? done : "ContainersNotReady") : passed ? NULL : "ReadinessGatesNotReady",
+              !ready ? (done ? NULL : text) : passed ? NULL : gates);
     condition(w, a, list, 3, "ContainersReady", ready, ready ? NULL : done ? done : "ContainersNotReady", ready || done ? NULL : text);
     // What others have written about the pod stays.
     KN_JSON_EACH(old, KN_JSON_AT(w->pod->root, KN_K_status, KN_K_conditions)) {

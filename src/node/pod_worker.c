@@ -63,7 +63,9 @@ static bool prepare(struct kn_pod_worker *w, int64_t *ret_next)
         return false;
     }
     if (!w->sandbox_ready) {
-        struct kn_status s = kn_sandbox_make(&w->sandbox, w->n, w->pod);
+        struct kn_status s = kn_pod_supported(w->pod);
+        if (kn_ok(s))
+            s = kn_sandbox_make(&w->sandbox, w->n, w->pod);
         if (!kn_ok(s)) {
             kn_worker_event(w, NULL, "Warning", "FailedCreatePodSandBox", "Failed to create pod sandbox: %s", kn_status_text(&s));
             kn_status_done(&s);
@@ -134,12 +136,23 @@ static bool all_apps_ended(const struct kn_pod_worker *w)
     return true;
 }
 
-static int64_t step_up(struct kn_pod_worker *w)
+static int64_t step_failed(struct kn_pod_worker *w)
 {
     int64_t next = KN_FOREVER;
+    for (size_t i = 0; i < w->slots_len; i++)
+        if (w->slots[i].state == SLOT_RUNNING)
+            next = earlier(next, watch_running(w, &w->slots[i]));
+    return next;
+}
+
+static int64_t step_up(struct kn_pod_worker *w)
+{
+    int64_t next = KN_FOREVER, limit = kn_pod_limits(w);
+    if (w->failed)
+        return step_failed(w);
     if (!prepare(w, &next))
-        return next;
-    next = w->refresh_at ? w->refresh_at : KN_FOREVER;
+        return earlier(next, limit);
+    next = earlier(limit, w->refresh_at ? w->refresh_at : KN_FOREVER);
     bool over = all_apps_ended(w), hold = false; // hold: what comes after it must not start yet
     for (size_t i = 0; i < w->slots_len; i++) {
         struct slot *s = &w->slots[i];
@@ -181,6 +194,19 @@ static void stop_slots(struct kn_pod_worker *w, int64_t grace)
         snprintf(why, sizeof why, "Stopping container %s", s->name);
         if (s->state == SLOT_RUNNING && (grace == 0 || may_stop(w, i)))
             kn_slot_stop(w, s, grace, why);
+    }
+}
+
+void kn_worker_fail(struct kn_pod_worker *w, const char *reason, const char *message)
+{
+    w->failed = true;
+    snprintf(w->pod_reason, sizeof w->pod_reason, "%s", reason);
+    snprintf(w->pod_message, sizeof w->pod_message, "%s", message);
+    kn_worker_event(w, NULL, "Normal", reason, "%s", message);
+    for (size_t i = 0; i < w->slots_len; i++) {
+        kn_pod_pull_cancel(w->slots[i].pull);
+        if (w->slots[i].state == SLOT_RUNNING)
+            kn_slot_stop(w, &w->slots[i], kn_worker_grace(w), message);
     }
 }
 
@@ -322,6 +348,14 @@ static void recover(struct kn_pod_worker *w)
     if (!kn_sandbox_exists(&w->sandbox)) {
         kn_slot_remember(w);
         return;
+    }
+    struct kn_sv phase = KN_JSON_STR_AT(w->pod->root, KN_K_status, KN_K_phase);
+    struct kn_sv reason = KN_JSON_STR_AT(w->pod->root, KN_K_status, KN_K_reason);
+    if (kn_sv_is(phase, "Failed") && reason.len) { // a former agent ended it
+        w->failed = true;
+        snprintf(w->pod_reason, sizeof w->pod_reason, "%.*s", KN_SV_ARG(reason));
+        snprintf(w->pod_message, sizeof w->pod_message, "%.*s",
+                 KN_SV_ARG(KN_JSON_STR_AT(w->pod->root, KN_K_status, KN_K_message)));
     }
     struct kn_status s = kn_sandbox_make(&w->sandbox, w->n, w->pod);
     w->sandbox_ready = kn_ok(s);

@@ -56,7 +56,7 @@ struct kn_pod_worker {
     struct slot *slots; // init containers first
     size_t slots_len;
     struct pollfd *polled; // room for the descriptors of all slots
-    bool failed_init, terminating, forced, sandbox_ready, volumes_ready, removed;
+    bool failed_init, failed, terminating, forced, sandbox_ready, volumes_ready, removed;
     char pod_reason[64], pod_message[512];
     int64_t retry_at, retry_after, kill_at, refresh_at;
     struct kn_time start_time;
@@ -94,6 +94,16 @@ void kn_slot_post_start(struct kn_pod_worker *w, struct slot *s);
 void kn_slot_stop(struct kn_pod_worker *w, struct slot *s, int64_t grace, const char *why);
 int64_t kn_slot_hooks(struct kn_pod_worker *w, struct slot *s); // goes on: when to come again
 void kn_slot_cancel(struct slot *s); // it has ended, or the agent ends: nothing is under way any more
+
+// pod_worker.c
+// Ends the pod for good: its containers are stopped, none starts again.
+void kn_worker_fail(struct kn_pod_worker *w, const char *reason, const char *message);
+
+// pod_limits.c
+// What of the spec this node cannot do: KN_NOT_SUPPORTED with the field's name.
+struct kn_status kn_pod_supported(const struct kn_obj *pod);
+// Ends a pod that may not run here, or has run for its activeDeadlineSeconds: when to look again.
+int64_t kn_pod_limits(struct kn_pod_worker *w);
 
 // pod_status.c
 struct kn_status kn_worker_report(struct kn_pod_worker *w);

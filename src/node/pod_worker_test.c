@@ -17,6 +17,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed;
 static char status_text[16384], events[16384];
 static bool finished, done;
+static bool same_uid; // the next object is the last pod again
 static int deletion_grace = 1; // seconds, of pods that are deleted
 
 static struct kn_status fake_get(void *arg, enum kn_node_kind kind, struct kn_sv ns, struct kn_sv name,
@@ -133,7 +134,7 @@ static const struct kn_obj *pod_of(const char *spec, bool deleting)
     static char uid[64];
     char text[8192], deletion[128];
     const struct kn_obj *pod;
-    if (!deleting) {
+    if (!deleting && !same_uid) {
         snprintf(uid, sizeof uid, "0000-%d-%d", (int)getpid(), ++count);
         KN_LOCKED(&lock) {
             status_text[0] = events[0] = '\0';
@@ -471,6 +472,79 @@ KTEST(a_pod_goes_on_and_is_deleted_while_an_image_comes)
     end(w, spec);
 }
 
+KTEST(a_pod_ends_at_its_deadline_whatever_its_restart_policy)
+{
+    static const char spec[] = "{\"activeDeadlineSeconds\":1,\"containers\":[{\"name\":\"c\"," IMAGE "," SLEEPS "}]}";
+    if (!usable)
+        skip();
+    struct kn_pod_worker *w = start(spec);
+    ktest_true(until(status_has, "\"phase\":\"Running\""));
+    ktest_true(until(status_has, "\"phase\":\"Failed\""));
+    ktest_true(status_has("\"reason\":\"DeadlineExceeded\",\"message\":\"Pod was active on the node longer than the specified deadline\""));
+    ktest_true(events_have("Normal DeadlineExceeded "));
+    ktest_true(status_has("\"restartCount\":0"));
+    end(w, spec);
+}
+
+KTEST(a_readiness_gate_keeps_a_pod_from_being_ready)
+{
+    static const char spec[] = "{\"terminationGracePeriodSeconds\":1,\"readinessGates\":[{\"conditionType\":\"x/y\"}],"
+                               "\"containers\":[{\"name\":\"c\"," IMAGE "," SLEEPS "}]}";
+    static const char passed[] = "{\"terminationGracePeriodSeconds\":1,\"readinessGates\":[{\"conditionType\":\"x/y\"}],"
+                                 "\"containers\":[{\"name\":\"c\"," IMAGE "," SLEEPS "}]},"
+                                 "\"status\":{\"conditions\":[{\"type\":\"x/y\",\"status\":\"True\"}]}";
+    if (!usable)
+        skip();
+    struct kn_pod_worker *w = start(spec);
+    ktest_true(until(status_has, "\"type\":\"ContainersReady\",\"status\":\"True\""));
+    ktest_true(status_has("\"reason\":\"ReadinessGatesNotReady\",\"message\":\"corresponding condition of pod readiness gate \\\"x/y\\\" does not exist.\""));
+    // the same pod with the condition that somebody else has written
+    same_uid = true;
+    const struct kn_obj *pod = pod_of(passed, false);
+    same_uid = false;
+    kn_pod_worker_update(w, pod);
+    kn_obj_unref(pod);
+    ktest_true(until(status_has, "\"type\":\"Ready\",\"status\":\"True\""));
+    end(w, spec);
+}
+
+KTEST(what_this_node_cannot_do_is_refused_by_name)
+{
+    static const struct {
+        const char *field, *want;
+    } cases[] = {
+        {"\"hostUsers\":false", "FailedCreatePodSandBox Failed to create pod sandbox: hostUsers: false is not supported yet"},
+        {"\"runtimeClassName\":\"kata\"", "runtimeClassName (\"kata\") is not supported yet"},
+        {"\"shareProcessNamespace\":true", "shareProcessNamespace is not supported yet"},
+        {"\"setHostnameAsFQDN\":true,\"hostname\":\"a2345678901234567890123456789012345678901234567890\",\"subdomain\":\"sub\"",
+         "(64 characters is the max, 80 characters requested)"},
+        {"\"securityContext\":{\"appArmorProfile\":{\"type\":\"RuntimeDefault\"}}", "AppArmor"},
+    };
+    char spec[1024];
+    if (!usable)
+        skip();
+    for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++) {
+        snprintf(spec, sizeof spec, "{%s,\"containers\":[{\"name\":\"c\"," IMAGE "}]}", cases[i].field);
+        struct kn_pod_worker *w = start(spec);
+        ktest_true(until(events_have, cases[i].want));
+        end(w, spec);
+        ktest_true(!events_have("Started"));
+    }
+}
+
+KTEST(a_pod_may_have_its_whole_name_as_host_name)
+{
+    static const char spec[] = "{\"restartPolicy\":\"Never\",\"setHostnameAsFQDN\":true,\"subdomain\":\"sub\",\"containers\":[{\"name\":\"c\"," IMAGE
+                               ",\"command\":[\"sh\",\"-c\",\"hostname; cat /etc/hostname\"]}]}";
+    if (!usable)
+        skip();
+    struct kn_pod_worker *w = start(spec);
+    ktest_true(until(status_has, "\"phase\":\"Succeeded\""));
+    const char *log = strstr(logs_of(w), "F p.sub.default.svc.cluster.local\n");
+    ktest_true(log && strstr(log + 1, "F p.sub.default.svc.cluster.local\n"));
+    end(w, spec);
+}
+
 KTEST(bytes_of_an_image_stay_while_a_container_stands_on_them)
 {
     static const char spec[] = "{\"terminationGracePeriodSeconds\":1,\"containers\":[{\"name\":\"c\"," IMAGE ",\"command\":[\"sleep\",\"100\"]}]}";
@@ -514,6 +588,10 @@ int main(void)
         KTEST_CASE(probes_of_two_containers_do_not_wait_for_one_another),
         KTEST_CASE(a_failed_post_start_hook_ends_the_container),
         KTEST_CASE(a_pod_goes_on_and_is_deleted_while_an_image_comes),
+        KTEST_CASE(a_pod_ends_at_its_deadline_whatever_its_restart_policy),
+        KTEST_CASE(a_readiness_gate_keeps_a_pod_from_being_ready),
+        KTEST_CASE(what_this_node_cannot_do_is_refused_by_name),
+        KTEST_CASE(a_pod_may_have_its_whole_name_as_host_name),
         KTEST_CASE(a_failed_liveness_probe_restarts_the_container),
         KTEST_CASE(bytes_of_an_image_stay_while_a_container_stands_on_them),
     };
