@@ -306,6 +306,7 @@ struct kn_status kn_agent_clean(const char *run_dir, const char *data_dir)
         usleep(5000);
     }
     kn_cgroups_free(n.cgroups);
+    rmdir("/run/crun"); // the runtime makes it beside the folder that it was given; empty unless others use it
     return s;
 }
 

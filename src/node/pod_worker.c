@@ -282,6 +282,8 @@ static void take_messages(struct kn_pod_worker *w, bool *ret_gone, bool *ret_sto
 static void shim_died(struct kn_pod_worker *w)
 {
     kn_warn("the shim of pod %.*s/%.*s is gone: its containers are ended", KN_SV_ARG(w->pod->ns), KN_SV_ARG(w->pod->name));
+    kn_worker_event(w, NULL, "Warning", "SandboxChanged", "The parent of the pod's containers is gone: they are ended, "
+                                                           "and started again as their restart policy says");
     kn_shim_free(w->sandbox.shim);
     w->sandbox.shim = NULL;
     w->sandbox_ready = false;

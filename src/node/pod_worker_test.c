@@ -545,6 +545,28 @@ KTEST(a_pod_may_have_its_whole_name_as_host_name)
     end(w, spec);
 }
 
+KTEST(a_shim_that_was_killed_counts_as_the_end_of_its_containers)
+{
+    static const struct {
+        const char *policy, *want;
+    } cases[] = {{"Always", "\"restartCount\":1"}, {"Never", "\"phase\":\"Failed\""}};
+    char spec[512];
+    if (!usable)
+        skip();
+    for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++) {
+        snprintf(spec, sizeof spec, "{\"restartPolicy\":\"%s\",\"containers\":[{\"name\":\"c\"," IMAGE "," SLEEPS "}]}", cases[i].policy);
+        struct kn_pod_worker *w = start(spec);
+        ktest_true(until(status_has, "\"type\":\"Ready\",\"status\":\"True\""));
+        kn_testing_kill_shims();
+        ktest_true(until(status_has, cases[i].want));
+        ktest_true(status_has("\"terminated\":{\"exitCode\":137"));
+        ktest_true(events_have("Warning SandboxChanged "));
+        if (i == 0)
+            ktest_true(until(status_has, "\"type\":\"Ready\",\"status\":\"True\""));
+        end(w, spec);
+    }
+}
+
 KTEST(bytes_of_an_image_stay_while_a_container_stands_on_them)
 {
     static const char spec[] = "{\"terminationGracePeriodSeconds\":1,\"containers\":[{\"name\":\"c\"," IMAGE ",\"command\":[\"sleep\",\"100\"]}]}";
@@ -592,6 +614,7 @@ int main(void)
         KTEST_CASE(a_readiness_gate_keeps_a_pod_from_being_ready),
         KTEST_CASE(what_this_node_cannot_do_is_refused_by_name),
         KTEST_CASE(a_pod_may_have_its_whole_name_as_host_name),
+        KTEST_CASE(a_shim_that_was_killed_counts_as_the_end_of_its_containers),
         KTEST_CASE(a_failed_liveness_probe_restarts_the_container),
         KTEST_CASE(bytes_of_an_image_stay_while_a_container_stands_on_them),
     };

@@ -19,7 +19,7 @@ static struct kn_testing *current;
 static pid_t owner;
 
 // Shims outlive the process that started them; those of a failed test must not.
-static void end_shims(void)
+void kn_testing_kill_shims(void)
 {
     DIR *d = opendir("/proc");
     for (struct dirent *e; d && (e = readdir(d));) {
@@ -63,7 +63,7 @@ static void end(void)
     // Containers and shims that are still there were orphaned by a failed test.
     if (current->cgroups) {
         end_pods();
-        end_shims();
+        kn_testing_kill_shims();
         kn_cgroup_kill(current->cgroups, KN_CGROUP_ROOT "/test");
         for (int i = 0; i < 50; i++) {
             struct kn_status s = kn_cgroup_remove(current->cgroups, KN_CGROUP_ROOT);

@@ -17,5 +17,7 @@ struct kn_testing {
 
 // False, with a line that says why, when containers cannot be run here (no root, no crun).
 bool kn_testing_begin(struct kn_testing *t);
+// Kills the shims of this test program, as nobody should.
+void kn_testing_kill_shims(void);
 // Builds the image "busybox" from the machine's own busybox. False if there is none.
 bool kn_testing_busybox(struct kn_testing *t);

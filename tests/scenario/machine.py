@@ -419,7 +419,7 @@ class Machine:
                     lines.append("process " + open(f"/proc/{pid}/comm").read().strip())
                 except OSError:
                     pass
-        for path in (self.data, self.run_dir):
+        for path in (self.data, self.run_dir, "/run/crun"):
             lines.append(f"folder {path} {os.path.exists(path)}")
         lines += ["user " + line.split(":")[0] for line in open("/etc/passwd")]
         return sorted(lines)
