@@ -14,6 +14,7 @@ static bool has_generation(const struct kn_resource *hub)
 {
     static const char *const plurals[] = {
         "deployments", "replicasets", "daemonsets", "statefulsets", "pods", "replicationcontrollers",
+        "podtemplates",
         "jobs", "cronjobs", "networkpolicies", "poddisruptionbudgets", "ingresses",
         "horizontalpodautoscalers", "customresourcedefinitions", "certificatesigningrequests"};
     for (size_t i = 0; i < KN_ARRAY_LEN(plurals); i++)
@@ -25,6 +26,17 @@ static bool has_generation(const struct kn_resource *hub)
 static bool has_status(const struct kn_resource *hub)
 {
     return kn_resource_sub(hub, KN_SV("status")) != NULL;
+}
+
+// An empty status, with the members that Go always writes (`replicas: 0`).
+static struct kn_json *new_status(struct kn_request *r, struct kn_json *obj)
+{
+    struct kn_json *status = kn_json_set(r->arena, obj, KN_K_status, kn_json_new_object(r->arena));
+    const struct kn_type *type = r->resource->hub->type;
+    const struct kn_field *f = kn_type_field(type, KN_K_status);
+    if (f && status)
+        KN_IGNORE(kn_decode(r->arena, kn_field_type(type, f), status, NULL)); // nothing to refuse
+    return status;
 }
 
 // -- pods ------------------------------------------------------------------------------------------
@@ -57,8 +69,7 @@ static const char *qos_class(const struct kn_json *spec)
 static void new_pod(struct kn_request *r, struct kn_json *obj)
 {
     struct kn_arena *a = r->arena;
-    kn_json_remove(obj, KN_K_status);
-    struct kn_json *status = kn_json_ensure_object(a, obj, KN_K_status);
+    struct kn_json *status = new_status(r, obj);
     kn_json_set_str(a, status, KN_K_phase, KN_SV("Pending"));
     kn_json_set_str(a, status, KN_K_qosClass, kn_sv_c(qos_class(kn_json_get(obj, KN_K_spec))));
 }
@@ -319,8 +330,7 @@ static void new_namespace(struct kn_request *r, struct kn_json *obj)
     has = has || kn_sv_is(kn_json_str(v), "kubernetes");
     if (!has)
         kn_json_append(f, kn_json_new_str(a, KN_SV("kubernetes")));
-    struct kn_json *status = kn_json_set(a, obj, KN_K_status, kn_json_new_object(a));
-    kn_json_set_str(a, status, KN_K_phase, KN_SV("Active"));
+    kn_json_set_str(a, new_status(r, obj), KN_K_phase, KN_SV("Active"));
 }
 
 static void label_namespace(struct kn_request *r, struct kn_json *obj)
@@ -329,6 +339,19 @@ static void label_namespace(struct kn_request *r, struct kn_json *obj)
     struct kn_json *labels = kn_json_ensure_object(r->arena, m, KN_K_labels);
     kn_json_set_sv(r->arena, labels, KN_SV("kubernetes.io/metadata.name"),
                    kn_json_new_str(r->arena, kn_json_str(kn_json_get(m, KN_K_name))));
+}
+
+static void begin_volume(struct kn_request *r, struct kn_json *status)
+{
+    bool volume = is(r, "", "persistentvolumes");
+    char now[KN_TIME_TEXT];
+    if (!volume && !is(r, "", "persistentvolumeclaims"))
+        return;
+    kn_json_set_str(r->arena, status, KN_K_phase, KN_SV("Pending"));
+    kn_time_format(kn_now(), KN_TIME_SECONDS, now);
+    if (volume)
+        kn_json_set_str(r->arena, status, KN_K_lastPhaseTransitionTime,
+                        kn_arena_dup(r->arena, kn_sv_c(now)));
 }
 
 // -- all kinds -------------------------------------------------------------------------------------
@@ -341,14 +364,8 @@ struct kn_status kn_prepare_create(struct kn_request *r, struct kn_json *obj)
         new_pod(r, obj);
     else if (is(r, "", "namespaces"))
         new_namespace(r, obj);
-    else if (is(r, "", "persistentvolumes") || is(r, "", "persistentvolumeclaims"))
-        kn_json_set_str(a, kn_json_set(a, obj, KN_K_status, kn_json_new_object(a)), KN_K_phase,
-                        KN_SV("Pending"));
-    else if (is(r, "", "services"))
-        kn_json_set(a, kn_json_set(a, obj, KN_K_status, kn_json_new_object(a)), KN_K_loadBalancer,
-                    kn_json_new_object(a));
     else if (has_status(hub) && !is(r, "", "nodes"))
-        kn_json_set(a, obj, KN_K_status, kn_json_new_object(a));
+        begin_volume(r, new_status(r, obj));
     struct kn_json *m = kn_json_get(obj, KN_K_metadata);
     if (has_generation(hub))
         kn_json_set_int(a, m, KN_K_generation, 1);

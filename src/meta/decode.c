@@ -353,6 +353,7 @@ static struct kn_json *zero_of(struct decoder *d, const struct kn_field *f)
                                              : kn_json_new_object(d->arena);
     case KN_KIND_TIME:
     case KN_KIND_MICROTIME:
+        return kn_json_new_null(d->arena);
     case KN_KIND_RAW:
     case KN_KIND_SCHEMA_OR_ARRAY:
     case KN_KIND_SCHEMA_OR_BOOL:
@@ -396,7 +397,7 @@ static struct kn_status decode_elements(struct decoder *d, const struct kn_type 
                              index++};
         if (kn_json_is_null(item)) {
             struct kn_json *zero = zero_of(d, f);
-            if (!zero)
+            if (!zero || kn_json_is_null(zero))
                 continue;
             kn_json_assign(item, zero);
         }
@@ -438,7 +439,8 @@ static void complete(struct decoder *d, const struct kn_type *type, struct kn_js
     for (size_t i = 0; i < type->member_count; i++) {
         const struct kn_field *f = kn_type_member(type, i);
         bool is_struct = f->kind == KN_KIND_OBJECT || f->kind == KN_KIND_QUANTITY ||
-                         f->kind == KN_KIND_INT_OR_STRING;
+                         f->kind == KN_KIND_INT_OR_STRING || f->kind == KN_KIND_TIME ||
+                         f->kind == KN_KIND_MICROTIME;
         bool wanted = f->shape == KN_SHAPE_SINGLE && f->number != 0 &&
                       !(f->flags & (KN_FIELD_POINTER | KN_FIELD_OMITZERO | KN_FIELD_BARE_LIST)) &&
                       (is_struct || (f->flags & KN_FIELD_ALWAYS));

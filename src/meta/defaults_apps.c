@@ -85,6 +85,16 @@ void kn_default_apps_v1_StatefulSetUpdateStrategy(struct kn_arena *a, struct kn_
     kn_default_apps_v1beta1_StatefulSetUpdateStrategy(a, obj);
 }
 
+// A claim template is an object of its own, and says so.
+void kn_default_apps_v1_StatefulSetSpec(struct kn_arena *a, struct kn_json *obj)
+{
+    for (struct kn_json *claim = kn_json_first(kn_json_get(obj, KN_K_volumeClaimTemplates)); claim;
+         claim = kn_json_next(kn_json_get(obj, KN_K_volumeClaimTemplates), claim)) {
+        kn_json_set_str(a, claim, KN_K_kind, KN_SV("PersistentVolumeClaim"));
+        kn_json_set_str(a, claim, KN_K_apiVersion, KN_SV("v1"));
+    }
+}
+
 void kn_default_apps_v1beta2_StatefulSetUpdateStrategy(struct kn_arena *a, struct kn_json *obj)
 {
     kn_default_apps_v1_StatefulSetUpdateStrategy(a, obj);
