@@ -257,7 +257,8 @@ static void standard_mounts(const struct kn_container_spec *c, struct kn_arena *
     struct kn_oci_mount *m = kn_arena_calloc(a, c->mounts_len + 4, sizeof *m);
     if (!m)
         return;
-    memcpy(m, c->mounts, c->mounts_len * sizeof *m);
+    if (c->mounts_len)
+        memcpy(m, c->mounts, c->mounts_len * sizeof *m);
     size_t n = c->mounts_len;
     struct kn_sv path = kn_json_str(kn_json_get(c->container, KN_K_terminationMessagePath));
     m[n++] = (struct kn_oci_mount){.source = c->termination_log,

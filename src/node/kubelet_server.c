@@ -16,11 +16,13 @@ struct kn_kubelet_server {
     struct kn_kubelet_config c;
     char client_cn[128];
     struct kn_http_server *http;
+    struct kn_kubelet_streams streams;
 };
 
 // -- logs: a thread reads, the loop sends ------------------------------------------------------
 
 struct log_job {
+    struct kn_kubelet_streams *streams;
     struct kn_http_req *req; // the loop's thread alone
     struct kn_loop *loop;
     struct kn_log_options o;
@@ -42,6 +44,7 @@ struct log_chunk {
 
 static void job_free(struct log_job *j)
 {
+    kn_kubelet_stream_closed(j->streams);
     close(j->wake);
     pthread_cond_destroy(&j->drained);
     pthread_mutex_destroy(&j->lock);
@@ -147,13 +150,20 @@ static bool flag(struct kn_http_req *r, const char *name)
     return kn_sv_is(text, "true") || kn_sv_is(text, "1");
 }
 
-static void serve_logs(struct kn_http_req *r, struct kn_sv pod, const struct kn_pod_container *c)
+static void serve_logs(struct kn_kubelet_server *s, struct kn_http_req *r, struct kn_sv pod,
+                       const struct kn_pod_container *c)
 {
+    struct kn_status opened = kn_kubelet_stream_opened(&s->streams);
+    if (!kn_ok(opened)) {
+        fail(r, opened);
+        return;
+    }
     struct log_job *j = KN_NEW(struct log_job);
     struct kn_sv since = kn_query_get(kn_http_arena(r), kn_http_query(r), "sinceTime");
     int64_t seconds = number(r, "sinceSeconds", 0);
     bool previous = flag(r, "previous");
     int run = previous ? c->restarts - 1 : c->restarts;
+    j->streams = &s->streams;
     j->req = r;
     j->loop = kn_http_loop(r);
     j->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -179,9 +189,9 @@ static void serve_logs(struct kn_http_req *r, struct kn_sv pod, const struct kn_
     kn_http_stream_begin(r, 200, &type, 1, on_drain, j);
     kn_http_on_close(r, on_gone, j);
     pthread_t t;
-    struct kn_status s = kn_thread_start(&t, "logs", 0, log_run, j);
-    if (!kn_ok(s)) {
-        kn_status_done(&s);
+    struct kn_status st = kn_thread_start(&t, "logs", 0, log_run, j);
+    if (!kn_ok(st)) {
+        kn_status_done(&st);
         kn_http_on_close(r, NULL, NULL);
         kn_http_stream_abort(r);
         job_free(j);
@@ -217,7 +227,7 @@ static void serve_container(struct kn_kubelet_server *s, struct kn_http_req *r, 
     }
     struct kn_status st = kn_agent_container(s->c.agent, part[0], part[1], part[n - 1], &c);
     if (kn_ok(st) && kn_sv_is(verb, "containerLogs")) {
-        serve_logs(r, part[1], &c);
+        serve_logs(s, r, part[1], &c);
         return;
     }
     // Whoever attaches to a container that waits for input, and ended a moment ago, has its output
@@ -228,7 +238,7 @@ static void serve_container(struct kn_kubelet_server *s, struct kn_http_req *r, 
     if (!kn_ok(st))
         fail(r, st);
     else
-        kn_kubelet_stream(r, kn_agent_node(s->c.agent), &c, kn_sv_is(verb, "attach"));
+        kn_kubelet_stream(r, kn_agent_node(s->c.agent), &c, kn_sv_is(verb, "attach"), &s->streams);
 }
 
 static void handle(struct kn_http_req *r, void *arg)

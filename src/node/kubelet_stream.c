@@ -27,6 +27,7 @@ struct session {
     struct kn_pod_container c;
     struct kn_remote_want want;
     bool attach;
+    struct kn_kubelet_streams *streams; // it is counted there
     struct kn_remote *remote; // the loop's alone; NULL once the client is gone
     struct kn_loop *loop;
     char **argv;
@@ -53,8 +54,24 @@ struct chunk {
     char *message;
 };
 
+struct kn_status kn_kubelet_stream_opened(struct kn_kubelet_streams *s)
+{
+    if (__atomic_add_fetch(&s->open, 1, __ATOMIC_RELAXED) <= KN_KUBELET_STREAMS)
+        return KN_STATUS_OK;
+    kn_kubelet_stream_closed(s);
+    return kn_error(KN_TOO_MANY, "this node has %d streams of logs, exec and attach open, and takes no more: close some, or "
+                                 "try again later", KN_KUBELET_STREAMS);
+}
+
+void kn_kubelet_stream_closed(struct kn_kubelet_streams *s)
+{
+    __atomic_sub_fetch(&s->open, 1, __ATOMIC_RELAXED);
+}
+
 static void session_free(struct session *s)
 {
+    if (s->streams)
+        kn_kubelet_stream_closed(s->streams);
     int fds[] = {s->wake, s->to_in, s->from[0], s->from[1], s->tty};
     for (size_t i = 0; i < KN_ARRAY_LEN(fds); i++)
         if (fds[i] >= 0)
@@ -448,7 +465,8 @@ static void take_command(struct kn_http_req *r, struct session *s)
     }
 }
 
-void kn_kubelet_stream(struct kn_http_req *r, const struct kn_node *n, const struct kn_pod_container *c, bool attach)
+void kn_kubelet_stream(struct kn_http_req *r, const struct kn_node *n, const struct kn_pod_container *c,
+                       bool attach, struct kn_kubelet_streams *streams)
 {
     struct session *s = KN_NEW(struct session);
     s->n = n;
@@ -464,8 +482,12 @@ void kn_kubelet_stream(struct kn_http_req *r, const struct kn_node *n, const str
                                       .err = flag(r, "error", "stderr"), .tty = flag(r, "tty", "tty")};
     take_command(r, s);
     struct kn_status st = !attach && !s->argv[0] ? kn_error(KN_BAD_REQUEST, "you must specify at least 1 command")
-                          : kn_remote_wanted(r)  ? kn_remote_accept(r, &s->want, &events, s, &s->remote)
+                          : kn_remote_wanted(r)  ? kn_kubelet_stream_opened(streams)
                                                  : kn_error(KN_BAD_REQUEST, "Upgrade request required");
+    if (kn_ok(st)) {
+        s->streams = streams;
+        st = kn_remote_accept(r, &s->want, &events, s, &s->remote);
+    }
     if (kn_ok(st))
         return;
     session_free(s);

@@ -185,12 +185,41 @@ def full_disk(m):
     step(f"a full disk: writes are refused ({code}: {answer['message'][:80]}), reads go on, and it heals")
 
 
+def too_many_streams(m):
+    """Followers of logs beyond what the node takes are told so; when others close there is room again."""
+    import socket
+    context = ssl.create_default_context(cafile=f"{m.data}/{PKI}/ca.crt")
+    context.check_hostname = False
+    context.load_cert_chain(f"{m.data}/server/kubelet-client.crt", f"{m.data}/server/kubelet-client.key")
+    m.kubectl("run", "talker", "--image=busybox", "--restart=Never", "--", "sleep", "1000")
+    m.wait("pod/talker", "condition=Ready")
+    port = m.get("node", "machine")["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
+    streams = []
+
+    def follow():
+        s = context.wrap_socket(socket.create_connection(("192.0.2.10", port), timeout=20))
+        s.sendall(b"GET /containerLogs/default/talker/talker?follow=true HTTP/1.1\r\nHost: x\r\n\r\n")
+        streams.append(s)
+        return int(s.recv(4096).split()[1])
+
+    answers = [follow() for _ in range(101)]
+    same((answers.count(200), answers[-1]), (100, 429), "followers that were taken, and the last answer")
+    refused = m.kubectl("logs", "-f", "talker", code="fail")
+    check("100 streams of logs, exec and attach open" in refused.err, refused)
+    for s in streams:
+        s.close()
+    m.until("there is room again", lambda: m.kubectl("logs", "talker", code=None).code == 0)
+    m.kubectl("delete", "pod", "talker", "--grace-period=0", "--force", code=None)
+    step("the 101st stream of logs is refused, and there is room again when others close")
+
+
 def run(m):
     # A small disk from the beginning: the cluster's folder is a file system of 256 MB.
     os.makedirs(m.data)
     m.run("mount", "-t", "tmpfs", "-o", "size=600m", "disk", m.data)
     m.up()
     two_supervisors(m)
+    too_many_streams(m)
     killed_while_written(m)
     full_disk(m)
     renewed_while_running(m)
