@@ -9,7 +9,8 @@ FORMED = {"uid": "UID", "resourceVersion": "REV", "creationTimestamp": "TIME", "
 TEXT = [(re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "UID"),
         (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "TIME"),
         (re.compile(r"\b10\.96\.\d+\.\d+\b"), "CLUSTERIP"),
-        (re.compile(r"resourceVersion=\d+"), "resourceVersion=REV")]
+        (re.compile(r"resourceVersion=\d+"), "resourceVersion=REV"),
+        (re.compile(r"kube-api-access-[a-z0-9]{5}"), "kube-api-access-X")]
 
 
 def normal(value, key="", path=()):

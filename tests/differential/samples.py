@@ -93,7 +93,7 @@ RICH = {
     "/pods": [{
         "metadata": {"labels": {"app": "x"}, "annotations": {"a": "b"}},
         "spec": {
-            "restartPolicy": "OnFailure", "terminationGracePeriodSeconds": 5, "activeDeadlineSeconds": 100, "nodeSelector": {"k": "v"},
+            "restartPolicy": "OnFailure", "serviceAccountName": "default", "terminationGracePeriodSeconds": 5, "activeDeadlineSeconds": 100, "nodeSelector": {"k": "v"},
             "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["h"]}], "dnsConfig": {"nameservers": ["10.0.0.2"], "options": [{"name": "n", "value": "1"}]},
             "securityContext": {"runAsUser": 1000, "runAsNonRoot": True, "fsGroup": 5, "sysctls": [{"name": "net.ipv4.ip_forward", "value": "1"}]},
             "tolerations": [{"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}],

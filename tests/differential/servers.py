@@ -8,6 +8,11 @@ import ssl
 import subprocess
 import time
 
+try:
+    import yaml
+except ImportError:
+    yaml = None  # answers in YAML are compared as text then
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 
@@ -62,6 +67,8 @@ class Server:
             parsed = json.loads(text)
         except ValueError:
             parsed = text.decode("utf-8", "replace")
+            if yaml and answer.headers.get("Content-Type", "").startswith("application/yaml"):
+                parsed = yaml.safe_load(parsed)
         return answer.status, {k.lower(): v for k, v in answer.getheaders()}, parsed
 
 
@@ -85,7 +92,7 @@ def upstream(folder):
                             "--service-account-issuer=https://kubernetes.default.svc.cluster.local", f"--cert-dir={folder}/certs",
                             f"--secure-port={port}", "--bind-address=127.0.0.1", f"--token-auth-file={folder}/tokens.csv",
                             "--authorization-mode=Node,RBAC", "--service-cluster-ip-range=10.96.0.0/16", "--allow-privileged",
-                            "--advertise-address=192.0.2.1", "--disable-admission-plugins=ServiceAccount"], stdout=log, stderr=log)
+                            "--advertise-address=192.0.2.1"], stdout=log, stderr=log)
 
     def stop():
         for p in (api, etcd):
