@@ -33,6 +33,7 @@ class Row:
         self.namespaced = {"ns": True, "cluster": False}[scope]
         self.short, self.cat, self.subs, self.select, self.hub = [], [], [], [], None
         self.virtual = self.served = False
+        self.deprecated = ""
         for m in words[5:]:
             word, _, value = m.partition("=")
             if word == "short":
@@ -45,6 +46,8 @@ class Row:
                 self.subs.append(value)
             elif word == "hub":
                 self.hub = value
+            elif word == "deprecated":
+                self.deprecated = value
             elif m in ("virtual", "served"):
                 setattr(self, m, True)
             else:
@@ -80,11 +83,26 @@ def read_printers(path):
             continue
         words = tf.split_words(text)
         for m in words[3:]:
-            if m not in ("wide", "name"):
+            if m not in ("wide", "name", "number"):
                 sys.exit(f"{path}:{n}: {m} is no mark")
         for k in kinds:
             out[k].append((words[0], words[1], words[2], words[3:]))
     return out
+
+
+def deprecation(r):
+    """Upstream's sentence, as a C literal."""
+    if not r.deprecated:
+        return "NULL"
+    since, _, instead = r.deprecated.partition(":")
+    since, _, until = since.partition("/")
+    version = f"{r.group}/{r.version}" if r.group else r.version
+    text = f"{version} {r.kind} is deprecated in {since}+"
+    if until:
+        text += f", unavailable in {until}+"
+    if instead:
+        text += f"; use {instead.replace('+', ' ')}"
+    return f'"{text}"'
 
 
 class Writer:
@@ -148,7 +166,8 @@ def main(table, cells, resources, printers, *paths):
             if key not in seen:
                 seen[key] = w.array("struct kn_column", [
                     f"{{{sv(c[0])}, {sv(c[1])}, {sv('name' if 'name' in c[3] else '')}, "
-                    f"{1 if 'wide' in c[3] else 0}, {sv(c[2])}, KN_SV(\"\")}}" for c in cols])
+                    f"{1 if 'wide' in c[3] else 0}, {str('number' in c[3]).lower()}, {sv(c[2])}, "
+                    f"KN_SV(\"\")}}" for c in cols])
             hub = (r.group, r.version)
             if r.hub:
                 g, _, v = r.hub.rpartition("/")
@@ -168,7 +187,8 @@ def main(table, cells, resources, printers, *paths):
                 f"     {verbs(r.verbs, r.where)},\n"
                 f"     {str(r.namespaced).lower()}, {str(r.served).lower()}, {str(r.virtual).lower()}, "
                 f"{', '.join(arrays)},\n"
-                f"     {len(r.short)}, {len(r.cat)}, {len(r.subs)}, {len(cols)}, {len(r.select)}}},\n")
+                f"     {len(r.short)}, {len(r.cat)}, {len(r.subs)}, {len(cols)}, {len(r.select)},\n"
+                f"     {deprecation(r)}}},\n")
         f.write("\nconst struct kn_resource kn_resources_builtin[] = {\n" + "".join(lines) +
                 f"}};\nconst size_t kn_resources_builtin_count = {len(rows)};\n")
     names = sorted({c[2] for cs in columns.values() for c in cs if not c[2].startswith(".")})

@@ -40,6 +40,7 @@ static bool take_range(struct kn_request *r, struct kn_sv range)
     if (!kn_sv_is(g, "meta.k8s.io") || !(kn_sv_is(v, "v1") || kn_sv_is(v, "v1beta1")))
         return false;
     r->as_version = v;
+    r->as_list = kn_sv_ends(as, KN_SV("List"));
     if (kn_sv_is(as, "Table") && r->media != KN_MEDIA_PROTOBUF)
         r->as = KN_AS_TABLE;
     else if (kn_sv_is(as, "PartialObjectMetadata") || kn_sv_is(as, "PartialObjectMetadataList"))
@@ -47,6 +48,22 @@ static bool take_range(struct kn_request *r, struct kn_sv range)
     else
         return false;
     return true;
+}
+
+// A list's metadata is a list, that of one object is not.
+static struct kn_status check_metadata(const struct kn_request *r)
+{
+    bool list = r->action == KN_ACT_LIST;
+    if (r->as != KN_AS_METADATA || r->as_list == list)
+        return KN_STATUS_OK;
+    struct kn_sv group = r->group.len ? r->group : KN_SV("core");
+    ptrdiff_t dot = kn_sv_find(group, '.');
+    return kn_error(KN_NOT_ACCEPTABLE,
+                    "you requested PartialObjectMetadata%s, but the requested object is %s list "
+                    "(*%.*s.%.*s%s)",
+                    r->as_list ? "List" : "", list ? "a" : "not a",
+                    KN_SV_ARG(dot < 0 ? group : kn_sv_first(group, (size_t)dot)),
+                    KN_SV_ARG(r->resource->kind), list ? "List" : "");
 }
 
 struct kn_status kn_answer_negotiate(struct kn_request *r, struct kn_sv accept)
@@ -58,13 +75,14 @@ struct kn_status kn_answer_negotiate(struct kn_request *r, struct kn_sv accept)
         return KN_STATUS_OK;
     do {
         if (take_range(r, kn_sv_cut(&rest, ',')))
-            return KN_STATUS_OK;
+            return check_metadata(r);
     } while (rest.ptr);
     r->media = KN_MEDIA_JSON;
     r->as = KN_AS_OBJECT;
-    return kn_error(KN_NOT_ACCEPTABLE,
-                    "only the following media types are accepted: application/json, "
-                    "application/yaml, application/vnd.kubernetes.protobuf");
+    struct kn_status s = kn_error(KN_NOT_ACCEPTABLE,
+                                  "only the following media types are accepted: application/json, "
+                                  "application/yaml, application/vnd.kubernetes.protobuf");
+    return kn_sv_find(accept, '=') < 0 ? kn_status_with_details(s, KN_SV("{}")) : s;
 }
 
 struct kn_status kn_answer_tree(struct kn_request *r, const struct kn_obj *o, struct kn_json **ret)

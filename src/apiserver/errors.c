@@ -67,9 +67,8 @@ struct kn_status kn_conflict(const struct kn_request *r, struct kn_sv name)
 
 struct kn_status kn_not_allowed(const struct kn_request *r __attribute__((unused)))
 {
-    struct kn_status s = kn_error(
-        KN_METHOD_NOT_ALLOWED, "the server does not allow this method on the requested resource");
-    return kn_status_with_details(s, KN_SV("{}"));
+    return kn_error(KN_METHOD_NOT_ALLOWED,
+                    "the server does not allow this method on the requested resource");
 }
 
 struct kn_json *kn_status_object(struct kn_arena *a, const struct kn_status *s)
@@ -90,6 +89,11 @@ struct kn_json *kn_status_object(struct kn_arena *a, const struct kn_status *s)
     struct kn_json *d = NULL;
     if (details.len)
         KN_IGNORE(kn_json_parse(a, kn_arena_dup(a, details), NULL, &d));
+    // upstream's generic errors have details with nothing in them
+    bool generic = code == KN_METHOD_NOT_ALLOWED || code == KN_UNSUPPORTED_MEDIA ||
+                   code == KN_INVALID;
+    if (!d && generic)
+        d = kn_json_new_object(a);
     if (d)
         kn_json_set(a, o, KN_K_details, d);
     kn_json_set_int(a, o, KN_K_code, kn_code_http(code));

@@ -235,7 +235,6 @@ void kn_components(struct kn_request *r)
 {
     static const char *const names[] = {"controller-manager", "etcd-0", "scheduler"};
     struct kn_answer *w = r->answer;
-    kn_answer_warn(r, "v1 ComponentStatus is deprecated in v1.19+");
     w->is_list = r->action == KN_ACT_LIST;
     for (size_t i = 0; i < KN_ARRAY_LEN(names) && kn_ok(w->error); i++) {
         const struct kn_obj *o = NULL;

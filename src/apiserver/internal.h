@@ -84,6 +84,7 @@ struct kn_request {
     enum kn_media media;
     enum kn_as as;
     struct kn_sv as_version; // of Table and PartialObjectMetadata
+    bool as_list;            // PartialObjectMetadataList was asked for
 
     struct kn_answer *answer;
 };

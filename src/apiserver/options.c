@@ -113,7 +113,7 @@ static void check_list(const struct kn_options *o, struct kn_problems *p)
     if (match.len && o->continue_token.len)
         forbid(p, "resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided");
     if (match.len && !exact && !kn_sv_is(match, "NotOlderThan"))
-        unsupported(p, match, "\"\", \"Exact\", \"NotOlderThan\"");
+        unsupported(p, match, "\"Exact\", \"NotOlderThan\", \"\"");
     if (exact && kn_sv_is(o->resource_version, "0"))
         forbid(p, "resourceVersionMatch",
                "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");

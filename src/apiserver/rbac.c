@@ -377,7 +377,7 @@ static struct kn_status forbidden(struct kn_arena *a, const struct kn_attributes
                              ? kn_arena_printf(a, "%.*s \"%.*s\" is forbidden", KN_SV_ARG(full),
                                                KN_SV_ARG(q->name))
                              : kn_arena_printf(a, "%.*s is forbidden", KN_SV_ARG(full));
-    struct kn_sv where = q->ns.len && !kn_sv_is(q->resource, "namespaces")
+    struct kn_sv where = q->ns.len
                              ? kn_arena_printf(a, "in the namespace \"%.*s\"", KN_SV_ARG(q->ns))
                              : KN_SV("at the cluster scope");
     struct kn_status s = kn_error(

@@ -134,7 +134,7 @@ static struct kn_status read_token(struct kn_request *r, int64_t *rev, struct kn
     }
     if (!kn_ok(s) || name->len == 0) {
         kn_status_done(&s);
-        return kn_error(KN_BAD_REQUEST, "continue key is not valid");
+        return kn_error(KN_BAD_REQUEST, "invalid continue token: continue key is not valid");
     }
     return KN_STATUS_OK;
 }
@@ -146,10 +146,10 @@ static struct kn_status list_all(struct kn_request *r, struct lister *l)
     struct kn_sv after_ns = KN_SV_NULL, after_name = KN_SV_NULL;
     int64_t rev;
     if (o->continue_token.len) {
+        KN_TRY(read_token(r, &rev, &after_ns, &after_name));
         if (o->resource_version.len && !kn_sv_is(o->resource_version, "0"))
             return kn_error(KN_BAD_REQUEST,
                             "specifying resource version is not allowed when using continue");
-        KN_TRY(read_token(r, &rev, &after_ns, &after_name));
         if (kn_cache_rev(r->rest->cache) > rev) {
             struct kn_status s = list_past(l, rev, after_ns, after_name);
             if (s.code == KN_EXPIRED) {

@@ -135,6 +135,8 @@ static struct kn_status admit_user(struct kn_request *r, struct kn_http_req *htt
         return KN_STATUS_OK;
     if (r->action == KN_ACT_CONNECT)
         return KN_STATUS_OK;
+    if (r->resource->deprecated)
+        kn_answer_warn(r, "%s", r->resource->deprecated);
     KN_TRY(kn_answer_negotiate(r, kn_http_header(http, "Accept")));
     return kn_options_check(r);
 }

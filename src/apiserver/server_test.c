@@ -100,7 +100,7 @@ KTEST(refuses_in_upstreams_words)
     expect(admin, "GET", "/api/v1/nonsense", NULL, 404, "could not find the requested resource");
     expect(admin, "PATCH", CM, "{}", 405, "MethodNotAllowed");
     expect(admin, "GET", CM "?labelSelector=a+in", NULL, 400, "unable to parse requirement");
-    expect(admin, "GET", CM "?fieldSelector=spec.x=y", NULL, 400, "field label not supported");
+    expect(admin, "GET", CM "?fieldSelector=spec.x=y", NULL, 400, "is not a known field selector");
 }
 
 KTEST(asks_who_and_whether_he_may)

@@ -464,6 +464,23 @@ struct kn_status kn_write_apply_patch(struct kn_request *r, const struct kn_type
                     "application/strategic-merge-patch+json");
 }
 
+// What the patch has made is no object of the type: the patch is invalid, not the request.
+static struct kn_status as_patch_problem(struct kn_request *r, struct kn_status s,
+                                         const struct kn_json *patch)
+{
+    if (s.code != KN_BAD_REQUEST)
+        return s;
+    struct kn_problems p;
+    kn_problems_init(&p, r->arena);
+    struct kn_buf text = KN_BUF(KN_OBJ_MAX);
+    kn_json_encode(&text, patch);
+    kn_problem_add(&p, KN_PROBLEM_INVALID, KN_PATH(NULL, "patch"),
+                   kn_problem_quote(r->arena, kn_buf_sv(&text)), "%s", kn_status_text(&s));
+    kn_buf_done(&text);
+    kn_status_done(&s);
+    return kn_problems_status(&p, KN_SV(""), KN_SV(""), KN_SV(""));
+}
+
 static struct kn_status patch_once(struct kn_request *r, const struct kn_json *patch, bool *again)
 {
     *again = false;
@@ -480,7 +497,7 @@ static struct kn_status patch_once(struct kn_request *r, const struct kn_json *p
     struct kn_decode_report report;
     kn_decode_report_init(&report, r->arena);
     if (kn_ok(s))
-        s = kn_decode(r->arena, r->resource->type, obj, &report);
+        s = as_patch_problem(r, kn_decode(r->arena, r->resource->type, obj, &report), patch);
     if (kn_ok(s))
         s = to_warnings(r, &report);
     if (kn_ok(s))
@@ -500,10 +517,11 @@ void kn_write_patch(struct kn_request *r)
 {
     struct kn_json *patch;
     struct kn_status s = kn_body_tree(r, &patch);
+    size_t warnings = r->answer->warning_count; // of the request, not of an attempt
     bool again = kn_ok(s);
     for (int i = 0; again && i < RETRIES; i++) {
         kn_status_done(&s);
-        r->answer->warning_count = 0;
+        r->answer->warning_count = warnings;
         s = patch_once(r, patch, &again);
     }
     r->answer->error = s;
@@ -646,7 +664,8 @@ static void mark_deleting(struct kn_request *r, struct kn_json *obj, int64_t gra
         return;
     *changed = true;
     kn_json_set_str(a, m, KN_K_deletionTimestamp, now_text(a, grace));
-    kn_json_set_int(a, m, KN_K_deletionGracePeriodSeconds, grace);
+    if (!kn_sv_is(r->plural, "namespaces"))
+        kn_json_set_int(a, m, KN_K_deletionGracePeriodSeconds, grace);
     int64_t generation = kn_json_int(kn_json_get(m, KN_K_generation), 0);
     if (!before && generation > 0)
         kn_json_set_int(a, m, KN_K_generation, generation + 1);

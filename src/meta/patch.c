@@ -170,7 +170,7 @@ static struct kn_status operate(struct work *w, const struct kn_json *op)
                          *given = kn_json_get(op, KN_K_value);
     struct kn_sv path = kn_json_str(path_value), from = kn_json_str(kn_json_get(op, KN_K_from));
     if (!kn_json_is_string(path_value))
-        return kn_error(KN_BAD_REQUEST, "it has no path");
+        return kn_error(KN_INVALID, "it has no path");
     struct kn_json *moved;
     struct place p;
     if (kn_sv_is(what, "remove"))
@@ -185,9 +185,9 @@ static struct kn_status operate(struct work *w, const struct kn_json *op)
     }
     bool test = kn_sv_is(what, "test"), replaces = kn_sv_is(what, "replace");
     if (!test && !replaces && !kn_sv_is(what, "add"))
-        return kn_error(KN_BAD_REQUEST, "unexpected kind: %.*s", KN_SV_ARG(what));
+        return kn_error(KN_INVALID, "unexpected kind: %.*s", KN_SV_ARG(what));
     if (!given)
-        return kn_error(KN_BAD_REQUEST, "it has no value");
+        return kn_error(KN_INVALID, "it has no value");
     if (kn_sv_is(what, "add"))
         return add(w, path, kn_json_copy_shallow_text(w->arena, given));
     KN_TRY(find(w, path, &p));

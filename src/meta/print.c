@@ -15,8 +15,8 @@ static const struct {
 };
 
 static const struct kn_column plain[] = {
-    {KN_SV("Name"), KN_SV("string"), KN_SV("name"), 0, KN_SV("name"), KN_SV("")},
-    {KN_SV("Created At"), KN_SV("date"), KN_SV(""), 0, KN_SV(".metadata.creationTimestamp"),
+    {KN_SV("Name"), KN_SV("string"), KN_SV("name"), 0, false, KN_SV("name"), KN_SV("")},
+    {KN_SV("Created At"), KN_SV("date"), KN_SV(""), 0, false, KN_SV(".metadata.creationTimestamp"),
      KN_SV("")},
 };
 
@@ -114,7 +114,7 @@ static struct kn_json *path_cell(const struct kn_print *p, const struct kn_colum
     while (rest.len)
         v = kn_json_get_sv(v, kn_sv_cut(&rest, '.'));
     bool empty = kn_json_is_null(v) || (kn_json_is_string(v) && kn_json_len(v) == 0);
-    if (kn_sv_is(c->type, "integer"))
+    if (c->number || kn_sv_is(c->type, "integer"))
         return kn_json_new_int(p->arena, kn_json_int(v, 0));
     if (kn_sv_is(c->type, "boolean"))
         return kn_json_new_bool(p->arena, kn_json_bool(v, false));

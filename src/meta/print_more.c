@@ -38,11 +38,6 @@ static void join(struct kn_buf *b, const struct kn_json *list, enum kn_atom key)
         add(b, key == KN_K_NONE ? kn_json_str(c) : str(c, key));
 }
 
-static struct kn_json *number(const struct kn_print *p, int64_t n)
-{
-    return kn_print_textf(p, "%lld", (long long)n);
-}
-
 // -- labels and selectors --------------------------------------------------------------------
 
 static int by_key(const void *a, const void *b)
@@ -520,12 +515,12 @@ struct kn_json *kn_print_event_count(const struct kn_print *p)
 
 struct kn_json *kn_print_secret_data(const struct kn_print *p)
 {
-    return number(p, kn_json_len(kn_json_get(p->obj, KN_K_data)));
+    return kn_json_new_int(p->arena, kn_json_len(kn_json_get(p->obj, KN_K_data)));
 }
 struct kn_json *kn_print_config_map_data(const struct kn_print *p)
 {
-    return number(p, (int64_t)kn_json_len(kn_json_get(p->obj, KN_K_data)) +
-                         kn_json_len(kn_json_get(p->obj, KN_K_binaryData)));
+    return kn_json_new_int(p->arena, (int64_t)kn_json_len(kn_json_get(p->obj, KN_K_data)) +
+                                         kn_json_len(kn_json_get(p->obj, KN_K_binaryData)));
 }
 
 static struct kn_json *modes(const struct kn_print *p, const struct kn_json *list)

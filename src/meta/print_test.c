@@ -38,7 +38,7 @@ static const struct {
      "{'matchLabels':{'b':'2','a':'1'}},'template':{'spec':{'containers':[{'name':'x','image':'i'},"
      "{'name':"
      "'y','image':'j'}]}}},'status':{'readyReplicas':1,'updatedReplicas':3}}",
-     "['d','1/3','3','0','60s','x,y','i,j','a=1,b=2']"},
+     "['d','1/3',3,0,'60s','x,y','i,j','a=1,b=2']"},
     {"v1", "Service",
      "{'metadata':{'name':'s'},'spec':{'type':'NodePort','clusterIP':'10.1.0.1','clusterIPs':['10."
      "1.0.1'],"
@@ -66,7 +66,7 @@ static const struct {
      "'source':{'component':'c','host':'h'}}",
      "['30s','Normal','R','pod/p','','c, h','m','10m',4,'e']"},
     {"v1", "ConfigMap", "{'metadata':{'name':'c'},'data':{'a':'b'},'binaryData':{'x':''}}",
-     "['c','2','<unknown>']"},
+     "['c',2,'<unknown>']"},
     {"v1", "LimitRange", "{'metadata':{'name':'l','creationTimestamp':'2026-01-01T00:00:00Z'}}",
      "['l','2026-01-01T00:00:00Z']"},
 };

@@ -185,8 +185,11 @@ static void add_details(struct kn_buf *out, const struct kn_problems *p, struct 
         add_member(out, "group", group);
         kn_buf_addc(out, ",");
     }
-    add_member(out, "kind", kind);
-    kn_buf_addc(out, ",\"causes\":[");
+    if (kind.len) {
+        add_member(out, "kind", kind);
+        kn_buf_addc(out, ",");
+    }
+    kn_buf_addc(out, "\"causes\":[");
     for (const struct kn_problem *q = p->first; q; q = q->next) {
         struct kn_buf body KN_CLEANUP(kn_buf_done) = KN_BUF(MESSAGE_MAX);
         add_body(&body, q);

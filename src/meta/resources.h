@@ -29,6 +29,7 @@ struct kn_column { // of `kubectl get`
     struct kn_sv type;   // "string", "integer", "date", "boolean"
     struct kn_sv format; // "name" for the first, else empty
     uint8_t priority;    // 1: only with -o wide
+    bool number;         // the cell is a number, though `type` says string
     struct kn_sv cell;   // how it is computed: a path (".spec.nodeName"), or a function's name
     struct kn_sv doc;
 };
@@ -47,6 +48,7 @@ struct kn_resource {
     const struct kn_column *columns; // none: name and age
     const struct kn_sv *selectable;  // paths for field selectors beside metadata.name/namespace
     uint8_t short_name_count, category_count, subresource_count, column_count, selectable_count;
+    const char *deprecated; // the sentence of the Warning header, or NULL
 };
 
 // Built-in rows: in order of group, version and plural; NULL beyond the last.

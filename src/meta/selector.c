@@ -99,21 +99,22 @@ static struct kn_sv next_token(struct kn_sv rest)
     return word.len ? kn_sv_first(word, 20) : kn_sv_first(l.rest, n ? n : 1);
 }
 
-static struct kn_status unable(struct kn_sv text, const char *what, struct kn_sv found)
+// Upstream's sentence.
+static struct kn_status unable(const char *what, struct kn_sv found)
 {
-    return kn_error(
-        KN_BAD_REQUEST,
-        "unable to parse requirement: found '%.*s', expected: %s (in selector \"%.*s\")",
-        KN_SV_ARG(next_token(found)), what, KN_SV_ARG(text));
+    return kn_error(KN_BAD_REQUEST, "unable to parse requirement: found '%.*s', expected: %s",
+                    KN_SV_ARG(next_token(found)), what);
 }
 
 #define VALUES_MAX 1000
 
-static struct kn_status parse_set(struct kn_arena *a, struct lexer *l, struct kn_sv text,
-                                  struct requirement *r)
+static struct kn_status parse_set(struct kn_arena *a, struct lexer *l, struct requirement *r)
 {
     if (!take_char(l, '('))
-        return unable(text, "'('", l->rest);
+        return unable("'('", l->rest);
+    skip_spaces(l);
+    if (l->rest.len == 0)
+        return unable("',', ')' or identifier", l->rest);
     size_t cap = 1;
     for (size_t i = 0; i < l->rest.len && l->rest.ptr[i] != ')'; i++)
         cap += l->rest.ptr[i] == ',';
@@ -127,7 +128,7 @@ static struct kn_status parse_set(struct kn_arena *a, struct lexer *l, struct kn
         r->values[r->len++] = take_word(l);
     } while (take_char(l, ','));
     if (!take_char(l, ')'))
-        return unable(text, "',' or ')'", l->rest);
+        return unable("',' or ')'", l->rest);
     return KN_STATUS_OK;
 }
 
@@ -141,8 +142,7 @@ static struct kn_status one_value(struct kn_arena *a, struct lexer *l, struct re
     return KN_STATUS_OK;
 }
 
-static struct kn_status parse_operator(struct kn_arena *a, struct lexer *l, struct kn_sv text,
-                                       struct requirement *r)
+static struct kn_status parse_operator(struct kn_arena *a, struct lexer *l, struct requirement *r)
 {
     if (take_char(l, '=')) {
         take_char(l, '=');
@@ -151,7 +151,7 @@ static struct kn_status parse_operator(struct kn_arena *a, struct lexer *l, stru
     }
     if (take_char(l, '!')) {
         if (!take_char(l, '='))
-            return unable(text, "=, !=, ==, in, notin", l->rest);
+            return unable("=, !=, ==, in, notin", l->rest);
         r->op = OP_NOT_IN;
         return one_value(a, l, r);
     }
@@ -164,25 +164,25 @@ static struct kn_status parse_operator(struct kn_arena *a, struct lexer *l, stru
     struct kn_sv word = take_word(l);
     if (kn_sv_is(word, "in") || kn_sv_is(word, "notin")) {
         r->op = kn_sv_is(word, "in") ? OP_IN : OP_NOT_IN;
-        return parse_set(a, l, text, r);
+        return parse_set(a, l, r);
     }
-    return unable(text, "in, notin, =, ==, !=, gt, lt", word.len ? word : l->rest);
+    return unable("in, notin, =, ==, !=, gt, lt", word.len ? word : l->rest);
 }
 
-static struct kn_status parse_requirement(struct kn_arena *a, struct lexer *l, struct kn_sv text,
+static struct kn_status parse_requirement(struct kn_arena *a, struct lexer *l,
                                           struct requirement *r)
 {
     bool negated = take_char(l, '!');
     r->key = take_word(l);
     if (r->key.len == 0)
-        return unable(text, "!, identifier, or 'end of string'", l->rest);
+        return unable(negated ? "identifier" : "!, identifier, or 'end of string'", l->rest);
     skip_spaces(l);
     if (l->rest.len == 0 || l->rest.ptr[0] == ',') {
         r->op = negated ? OP_ABSENT : OP_EXISTS;
     } else if (negated) {
-        return unable(text, "',' or 'end of string'", l->rest);
+        return unable("',' or 'end of string'", l->rest);
     } else {
-        KN_TRY(parse_operator(a, l, text, r));
+        KN_TRY(parse_operator(a, l, r));
     }
     return check_label(a, r);
 }
@@ -198,11 +198,15 @@ struct kn_status kn_label_selector_parse(struct kn_arena *a, struct kn_sv text,
     skip_spaces(&l);
     while (l.rest.len) {
         struct requirement r = {0};
-        KN_TRY(parse_requirement(a, &l, text, &r));
+        KN_TRY(parse_requirement(a, &l, &r));
         KN_TRY(add(a, s, &r));
         skip_spaces(&l);
-        if (l.rest.len && !take_char(&l, ','))
-            return unable(text, "',' or 'end of string'", l.rest);
+        bool more = take_char(&l, ',');
+        skip_spaces(&l);
+        if (!more && l.rest.len)
+            return unable("',' or 'end of string'", l.rest);
+        if (more && (l.rest.len == 0 || l.rest.ptr[0] == ','))
+            return unable("identifier after ','", l.rest);
     }
     *ret = s;
     return KN_STATUS_OK;
@@ -251,7 +255,7 @@ static struct kn_status add_expression(struct kn_arena *a, struct kn_selector *s
     KN_JSON_EACH(v, values)
     r.values[r.len++] = kn_arena_dup(a, kn_json_str(v));
     if ((r.op == OP_GREATER || r.op == OP_LESS) &&
-        (r.len != 1 || kn_num_parse(r.values[0], INT64_MIN, INT64_MAX, &r.number).code != KN_OK))
+        (r.len != 1 || !kn_ok_done(kn_num_parse(r.values[0], INT64_MIN, INT64_MAX, &r.number))))
         r.op = OP_NEVER;
     return add(a, s, &r);
 }
@@ -346,7 +350,12 @@ struct kn_status kn_field_selector_parse(struct kn_arena *a, struct kn_sv text,
         if (value.len && value.ptr[0] == '=')
             value = kn_sv_from(value, 1);
         if (!selectable(r, key))
-            return kn_error(KN_BAD_REQUEST, "field label not supported: %.*s", KN_SV_ARG(key));
+            return r->selectable_count
+                       ? kn_error(KN_BAD_REQUEST, "field label not supported: %.*s", KN_SV_ARG(key))
+                       : kn_error(KN_BAD_REQUEST,
+                                  "\"%.*s\" is not a known field selector: only "
+                                  "\"metadata.name\", \"metadata.namespace\"",
+                                  KN_SV_ARG(key));
         struct kn_sv *values = kn_arena_alloc(a, sizeof *values);
         if (!values)
             return kn_arena_error(a, "the selector");

@@ -22,6 +22,10 @@ def normal(value, key="", path=()):
         return FORMED[key]
     if key in ("nodePort", "healthCheckNodePort") and value:
         return "PORT"
+    if key == "cells" and isinstance(value, str):
+        if re.fullmatch(r"(\d+[dhms])+|<unknown>", value):
+            return "AGE"
+        value = re.sub(r"\b3\d{4}/", "PORT/", value)
     if isinstance(value, str):
         for pattern, word in TEXT:
             value = pattern.sub(word, value)
