@@ -163,6 +163,40 @@ static struct kn_status log_query(struct kn_request *r, struct kn_buf *out)
     return kn_buf_status(out, "the query");
 }
 
+static struct kn_status add_port(struct kn_request *r, struct kn_sv port, const char *before,
+                                 struct kn_buf *out)
+{
+    int64_t n;
+    struct kn_status s = kn_num_parse(port, 0, UINT16_MAX, &n);
+    if (kn_ok(s)) {
+        kn_buf_addf(out, "%s%lld", before, (long long)n);
+        return s;
+    }
+    kn_status_done(&s);
+    bool number = only_digits(port) && port.ptr[0] != '-' && port.ptr[0] != '+';
+    return kn_error(KN_BAD_REQUEST, "cannot convert to []int32: strconv.ParseUint: parsing %.*s: %s",
+                    KN_SV_ARG(kn_problem_quote(r->arena, kn_sv_first(port, 100))),
+                    number ? "value out of range" : "invalid syntax");
+}
+
+// The ports of a port-forward, which its clients name again with every stream.
+static struct kn_status forward_query(struct kn_request *r, struct kn_buf *out)
+{
+    struct kn_sv rest = r->query, name, value;
+    const char *before = "&port=";
+    while (kn_query_next(&rest, &name, &value)) {
+        KN_TRY(kn_url_decode(r->arena, name, true, &name));
+        if (!kn_sv_is(name, "ports"))
+            continue;
+        KN_TRY(kn_url_decode(r->arena, value, true, &value));
+        do {
+            KN_TRY(add_port(r, kn_sv_cut(&value, ','), before, out));
+            before = ",";
+        } while (value.ptr);
+    }
+    return kn_buf_status(out, "the query");
+}
+
 // What exec and attach take: anything else of the client's query stays here.
 static struct kn_status stream_query(struct kn_request *r, struct kn_buf *out)
 {
@@ -173,7 +207,7 @@ static struct kn_status stream_query(struct kn_request *r, struct kn_buf *out)
             kn_buf_addf(out, "&%s=true", flags[i]);
     while (kn_query_next(&rest, &name, &value)) {
         KN_TRY(kn_url_decode(r->arena, name, true, &name));
-        if (!kn_sv_is(name, "command") && !kn_sv_is(name, "ports"))
+        if (!kn_sv_is(name, "command"))
             continue;
         KN_TRY(kn_url_decode(r->arena, value, true, &value));
         kn_buf_addf(out, "&%.*s=", KN_SV_ARG(name));
@@ -239,7 +273,10 @@ struct kn_status kn_connect_target(struct kn_request *r, struct kn_sv *ret_url)
 {
     struct kn_buf query = KN_BUF(QUERY_MAX), url = KN_BUF(QUERY_MAX + 4096);
     bool log = kn_sv_is(r->subresource, "log");
-    struct kn_status s = log ? log_query(r, &query) : stream_query(r, &query);
+    bool forward = kn_sv_is(r->subresource, "portforward");
+    struct kn_status s = log       ? log_query(r, &query)
+                         : forward ? forward_query(r, &query)
+                                   : stream_query(r, &query);
     const struct kn_obj *pod = kn_cache_get(kn_core_cache(r->server, "pods"), r->ns, r->name);
     if (kn_ok(s) && !pod)
         s = kn_not_found(r, r->name);

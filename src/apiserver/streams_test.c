@@ -103,6 +103,9 @@ KTEST(asks_the_agent_for_a_container_that_the_pod_has)
     at_expect_with(admin, PODS "one/attach?stdin=true&tty=1", UPGRADE, 400,
                    "asked /attach/default/one/a?stdin=true\\u0026tty=true.");
     at_expect(at_admin, "GET", PODS "one/exec?command=sh", NULL, 400, "Upgrade request required");
+    at_expect_with(admin, PODS "two/portforward?ports=80&junk=1&ports=81,65535", UPGRADE, 400,
+                   "asked /portForward/default/two?port=80,81,65535.");
+    at_expect_with(admin, PODS "two/portforward", UPGRADE, 400, "asked /portForward/default/two?.");
 }
 
 KTEST(refuses_options_of_logs_in_upstreams_words)
@@ -132,6 +135,24 @@ KTEST(refuses_options_of_logs_in_upstreams_words)
         char path[512];
         snprintf(path, sizeof path, PODS "one/log?%s", samples[i].query);
         at_expect(at_admin, "GET", path, NULL, samples[i].status, samples[i].part);
+    }
+}
+
+KTEST(refuses_ports_in_upstreams_words)
+{
+    static const struct {
+        const char *ports, *part;
+    } samples[] = {
+        {"ports=abc", "cannot convert to []int32: strconv.ParseUint: parsing \\\"abc\\\": invalid syntax"},
+        {"ports=80,", "parsing \\\"\\\": invalid syntax"},
+        {"ports=", "parsing \\\"\\\": invalid syntax"},
+        {"ports=80&ports=65536", "parsing \\\"65536\\\": value out of range"},
+        {"ports=-1", "parsing \\\"-1\\\": invalid syntax"},
+    };
+    for (size_t i = 0; i < KN_ARRAY_LEN(samples); i++) {
+        char path[256];
+        snprintf(path, sizeof path, PODS "one/portforward?%s", samples[i].ports);
+        at_expect_with(admin, path, UPGRADE, 400, samples[i].part);
     }
 }
 
@@ -181,5 +202,5 @@ KTEST(a_websocket_needs_the_right_to_create)
 
 AT_MAIN(KTEST_CASE(asks_the_agent_for_a_container_that_the_pod_has),
         KTEST_CASE(refuses_options_of_logs_in_upstreams_words),
-        KTEST_CASE(other_methods_are_not_allowed),
+        KTEST_CASE(refuses_ports_in_upstreams_words), KTEST_CASE(other_methods_are_not_allowed),
         KTEST_CASE(a_websocket_needs_the_right_to_create))

@@ -208,21 +208,47 @@ static void pod_changed(void *arg, enum kn_event_type type, const struct kn_obj 
     pthread_mutex_unlock(&a->lock);
 }
 
-struct kn_status kn_agent_container(struct kn_agent *a, struct kn_sv ns, struct kn_sv pod, struct kn_sv container,
-                                    struct kn_pod_container *ret)
+// Under the lock. NULL: it is not here.
+static struct entry *pod_here(struct kn_agent *a, struct kn_sv ns, struct kn_sv pod)
 {
     char key[KN_OBJ_KEY_TEXT];
     struct entry *e, *found = NULL;
-    struct kn_status s = KN_STATUS_OK;
     snprintf(key, sizeof key, "%.*s/%.*s", KN_SV_ARG(ns), KN_SV_ARG(pod));
+    KN_LIST_EACH(&a->entries, e, struct entry, link)
+        if (!e->done && !e->pod && strcmp(e->key, key) == 0)
+            found = e;
+    return found;
+}
+
+static struct kn_status not_here(struct kn_sv ns, struct kn_sv pod)
+{
+    return kn_error(KN_NOT_FOUND, "pod %.*s/%.*s does not exist on this node", KN_SV_ARG(ns),
+                    KN_SV_ARG(pod));
+}
+
+struct kn_status kn_agent_container(struct kn_agent *a, struct kn_sv ns, struct kn_sv pod,
+                                    struct kn_sv container, struct kn_pod_container *ret)
+{
+    struct kn_status s = KN_STATUS_OK;
     KN_LOCKED(&a->lock) {
-        KN_LIST_EACH(&a->entries, e, struct entry, link)
-            if (!e->done && !e->pod && strcmp(e->key, key) == 0)
-                found = e;
-        s = found ? kn_pod_worker_container(found->worker, container, ret)
-                  : kn_error(KN_NOT_FOUND, "pod %s does not exist on this node", key);
+        struct entry *e = pod_here(a, ns, pod);
+        s = e ? kn_pod_worker_container(e->worker, container, ret) : not_here(ns, pod);
     }
     return s;
+}
+
+struct kn_status kn_agent_sandbox(struct kn_agent *a, struct kn_sv ns, struct kn_sv pod,
+                                  struct kn_sandbox *ret)
+{
+    KN_CLEANUP(kn_obj_cleanup) const struct kn_obj *obj = NULL;
+    KN_LOCKED(&a->lock) {
+        struct entry *e = pod_here(a, ns, pod);
+        obj = e ? kn_pod_worker_pod(e->worker) : NULL;
+    }
+    if (!obj)
+        return not_here(ns, pod);
+    kn_sandbox_init(ret, &a->node, obj);
+    return KN_STATUS_OK;
 }
 
 // -- what a former agent left ----------------------------------------------------------------

@@ -3,6 +3,7 @@
 #pragma once
 #include "client/client.h"
 #include "node/node.h"
+#include "node/pod_sandbox.h"
 #include "node/pod_worker.h"
 
 struct kn_agent;
@@ -30,9 +31,12 @@ struct kn_status kn_agent_start(const struct kn_agent_config *config, struct kn_
 void kn_agent_stop(struct kn_agent *a);
 const struct kn_node *kn_agent_node(const struct kn_agent *a);
 
-// What exec, attach, port-forward and logs of a pod need. KN_NOT_FOUND if it is not here.
+// What exec, attach and logs of a pod need. KN_NOT_FOUND if it is not here.
 struct kn_status kn_agent_container(struct kn_agent *a, struct kn_sv ns, struct kn_sv pod,
                                     struct kn_sv container, struct kn_pod_container *ret);
+// Where the pod is, for port-forward; without its shim. KN_NOT_FOUND if it is not here.
+struct kn_status kn_agent_sandbox(struct kn_agent *a, struct kn_sv ns, struct kn_sv pod,
+                                  struct kn_sandbox *ret);
 
 // For `reset`: ends every pod that an agent with this run folder has left and takes its cgroups
 // away. Inside the space (kn_space_join); kn_space_remove comes after, outside.

@@ -6,7 +6,7 @@
 
 #include "base/num.h"
 #include "base/thread.h"
-#include "node/kubelet_stream.h"
+#include "node/kubelet_forward.h"
 #include "node/log_reader.h"
 #include "node/shim/shim_protocol.h"
 
@@ -241,6 +241,22 @@ static void serve_container(struct kn_kubelet_server *s, struct kn_http_req *r, 
         kn_kubelet_stream(r, kn_agent_node(s->c.agent), &c, kn_sv_is(verb, "attach"), &s->streams);
 }
 
+// /portForward/NAMESPACE/POD, or /portForward/NAMESPACE/POD/UID
+static void serve_forward(struct kn_kubelet_server *s, struct kn_http_req *r, struct kn_sv rest)
+{
+    struct kn_sv ns, pod;
+    struct kn_sandbox sandbox;
+    struct kn_status st = kn_url_decode(kn_http_arena(r), kn_sv_cut(&rest, '/'), false, &ns);
+    if (kn_ok(st))
+        st = kn_url_decode(kn_http_arena(r), kn_sv_cut(&rest, '/'), false, &pod);
+    if (kn_ok(st))
+        st = kn_agent_sandbox(s->c.agent, ns, pod, &sandbox);
+    if (!kn_ok(st))
+        fail(r, st);
+    else
+        kn_kubelet_forward(r, &sandbox, &s->streams);
+}
+
 static void handle(struct kn_http_req *r, void *arg)
 {
     struct kn_kubelet_server *s = arg;
@@ -255,7 +271,9 @@ static void handle(struct kn_http_req *r, void *arg)
         kn_http_respond_text(r, 200, "text/plain; charset=utf-8", KN_SV("ok"));
     else if (kn_sv_is(verb, "containerLogs") || kn_sv_is(verb, "exec") || kn_sv_is(verb, "attach"))
         serve_container(s, r, verb, rest);
-    else if (kn_sv_is(verb, "portForward") || kn_sv_is(verb, "run") || kn_sv_is(verb, "stats") || kn_sv_is(verb, "pods"))
+    else if (kn_sv_is(verb, "portForward"))
+        serve_forward(s, r, rest);
+    else if (kn_sv_is(verb, "run") || kn_sv_is(verb, "stats") || kn_sv_is(verb, "pods"))
         fail(r, kn_error(KN_NOT_SUPPORTED, "/%.*s is not supported by this node yet", KN_SV_ARG(verb)));
     else
         fail(r, kn_error(KN_NOT_FOUND, "404 page not found"));

@@ -59,7 +59,7 @@ struct kn_status kn_kubelet_stream_opened(struct kn_kubelet_streams *s)
     if (__atomic_add_fetch(&s->open, 1, __ATOMIC_RELAXED) <= KN_KUBELET_STREAMS)
         return KN_STATUS_OK;
     kn_kubelet_stream_closed(s);
-    return kn_error(KN_TOO_MANY, "this node has %d streams of logs, exec and attach open, and takes no more: close some, or "
+    return kn_error(KN_TOO_MANY, "this node has %d streams of logs, exec, attach and port-forward open, and takes no more: close some, or "
                                  "try again later", KN_KUBELET_STREAMS);
 }
 

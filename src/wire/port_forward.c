@@ -15,7 +15,8 @@ struct kn_forward_conn {
     char *id; // requestID
     uint16_t port;
     void *arg; // the owner's
-    bool open; // on_open was called
+    bool open;   // on_open was called
+    bool paused; // counted in the session
 };
 
 struct kn_forward {
@@ -23,6 +24,7 @@ struct kn_forward {
     const struct kn_forward_events *ev;
     void *arg;
     struct kn_list conns;
+    size_t paused; // connections that wait for their owner
 };
 
 // ---- a stream in WebSocket messages ----
@@ -107,8 +109,21 @@ static const struct kn_ws_events tunnel_events = {
 
 // ---- connections ----
 
+// Clients of Kubernetes mind no windows: who sends more than one connection takes waits with all.
+static void set_paused(struct kn_forward_conn *c, bool paused)
+{
+    struct kn_forward *f = c->forward;
+    if (c->paused == paused)
+        return;
+    c->paused = paused;
+    f->paused += paused ? 1 : (size_t)-1;
+    if (f->spdy)
+        kn_spdy_pause_all(f->spdy, f->paused > 0);
+}
+
 static void free_conn(struct kn_forward_conn *c)
 {
+    set_paused(c, false);
     kn_list_remove(&c->link);
     free(c->id);
     free(c);
@@ -234,6 +249,7 @@ static void on_session_close(void *arg, const struct kn_status *why)
 {
     struct kn_forward *f = arg;
     (void)why;
+    f->spdy = NULL;
     drop_conns(f, true);
     f->ev->on_close(f->arg);
     free(f);
@@ -285,18 +301,26 @@ struct kn_status kn_forward_accept(struct kn_http_req *r, const struct kn_forwar
         return kn_error(KN_BAD_REQUEST, "Upgrade request required");
     struct kn_stream *stream = NULL;
     KN_TRY(kn_ws_wanted(r) ? accept_tunnel(r, &stream) : accept_spdy(r, &stream));
+    *ret = kn_forward_new(stream, ev, arg);
+    return KN_STATUS_OK;
+}
+
+struct kn_forward *kn_forward_new(struct kn_stream *stream, const struct kn_forward_events *ev,
+                                  void *arg)
+{
     struct kn_forward *f = KN_NEW(struct kn_forward);
     f->ev = ev;
     f->arg = arg;
     kn_list_init(&f->conns);
     f->spdy = kn_spdy_new(stream, &spdy_events, f);
-    *ret = f;
-    return KN_STATUS_OK;
+    return f;
 }
 
 void kn_forward_close(struct kn_forward *f)
 {
-    kn_spdy_close(f->spdy);
+    struct kn_spdy *spdy = f->spdy;
+    f->spdy = NULL;
+    kn_spdy_close(spdy);
     drop_conns(f, false);
     free(f);
 }
@@ -313,8 +337,7 @@ size_t kn_forward_pending(const struct kn_forward_conn *c)
 
 void kn_forward_pause(struct kn_forward_conn *c, bool paused)
 {
-    if (c->data)
-        kn_spdy_pause(c->data, paused);
+    set_paused(c, paused && c->data);
 }
 
 void kn_forward_end(struct kn_forward_conn *c, struct kn_sv message)

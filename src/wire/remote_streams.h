@@ -6,6 +6,7 @@
 // The loop's thread of the request, alone.
 #pragma once
 #include "wire/http.h"
+#include "wire/stream.h"
 
 enum kn_channel { KN_STDIN, KN_STDOUT, KN_STDERR, KN_ERROR, KN_RESIZE, KN_CHANNELS };
 
@@ -68,9 +69,13 @@ struct kn_forward_events {
 bool kn_forward_wanted(const struct kn_http_req *r);
 struct kn_status kn_forward_accept(struct kn_http_req *r, const struct kn_forward_events *ev,
                                    void *arg, struct kn_forward **ret);
+// Takes a stream over which the client speaks SPDY already.
+struct kn_forward *kn_forward_new(struct kn_stream *stream, const struct kn_forward_events *ev,
+                                  void *arg);
 void kn_forward_close(struct kn_forward *f); // no callback comes any more
 bool kn_forward_write(struct kn_forward_conn *c, struct kn_sv bytes);
 size_t kn_forward_pending(const struct kn_forward_conn *c);
+// Stops what comes from the client, of all its connections, and resumes.
 void kn_forward_pause(struct kn_forward_conn *c, bool paused);
 // Ends our direction. A message that is not empty goes to the connection's error stream first.
 void kn_forward_end(struct kn_forward_conn *c, struct kn_sv message);

@@ -281,6 +281,12 @@ void kn_spdy_pause(struct kn_spdy_stream *st, bool paused)
     give_window(st);
 }
 
+void kn_spdy_pause_all(struct kn_spdy *s, bool paused)
+{
+    if (s->stream)
+        kn_stream_pause(s->stream, paused);
+}
+
 void kn_spdy_set_data(struct kn_spdy_stream *st, void *data)
 {
     st->data = data;
@@ -518,6 +524,8 @@ static void stream_read(void *arg, struct kn_sv bytes)
     struct kn_spdy *s = arg;
     s->depth++;
     kn_buf_add(&s->in, bytes);
+    if (s->in.failed) // a message of a tunnel that is larger than any frame
+        protocol_error(s, "more at once than two frames");
     size_t at = 0;
     while (!s->dead && s->in.len - at >= 8) {
         const char *h = s->in.ptr + at;

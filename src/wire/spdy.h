@@ -46,3 +46,5 @@ void kn_spdy_reset(struct kn_spdy_stream *st, uint32_t status); // the stream is
 size_t kn_spdy_pending(const struct kn_spdy_stream *st); // queued here and in the session
 // Stops giving the peer window for this stream, and resumes.
 void kn_spdy_pause(struct kn_spdy_stream *st, bool paused);
+// Stops reading from the peer at all, and resumes: what slows down a client that minds no windows.
+void kn_spdy_pause_all(struct kn_spdy *s, bool paused);
