@@ -83,5 +83,6 @@ KTEST(secrets_are_read_into_memory_for_secrets)
     ktest_fails(kn_file_read_secret("/", 4, &s), TOO_LARGE, "it is no file");
 }
 
-KTEST_MAIN(KTEST_CASE(secrets_are_read_into_memory_for_secrets), KTEST_CASE(reads_what_it_wrote_and_not_more_than_it_may),
+KTEST_MAIN(KTEST_CASE(secrets_are_read_into_memory_for_secrets),
+           KTEST_CASE(reads_what_it_wrote_and_not_more_than_it_may),
            KTEST_CASE(removes_trees_deeper_than_stacks_descriptors_and_paths))

@@ -64,7 +64,8 @@ struct kn_status kn_parts_start(struct kn_apiserver *api, const struct kn_site *
         return s;
     }
     kn_apiserver_add_component(api, &(struct kn_component){"scheduler", scheduler_runs, p});
-    kn_apiserver_add_component(api, &(struct kn_component){"controller-manager", controllers_run, p});
+    kn_apiserver_add_component(api,
+                               &(struct kn_component){"controller-manager", controllers_run, p});
     *ret = p;
     return KN_STATUS_OK;
 }

@@ -17,7 +17,7 @@ struct kn_controllers_config {
 
 struct kn_status kn_controllers_start(const struct kn_controllers_config *config,
                                       struct kn_controllers **ret);
-// KN_UNAVAILABLE naming a controller that has had keys waiting and finished none for two minutes, as
-// far as two calls can see. One thread at a time.
+// KN_UNAVAILABLE naming a controller that has had keys waiting and finished none for two minutes,
+// as far as two calls can see. One thread at a time.
 struct kn_status kn_controllers_check(struct kn_controllers *c);
 void kn_controllers_stop(struct kn_controllers *c); // NULL is allowed

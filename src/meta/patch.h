@@ -7,7 +7,8 @@
 #include "meta/schema.h"
 
 // KN_INVALID naming the operation that failed (a failed test, a path that does not exist),
-// KN_BAD_REQUEST for a patch that is none, KN_TOO_LARGE for one whose paths cost too much to walk. target may be replaced as a whole.
+// KN_BAD_REQUEST for a patch that is none, KN_TOO_LARGE for one whose paths cost too much to walk.
+// target may be replaced as a whole.
 struct kn_status kn_patch_json(struct kn_arena *a, struct kn_json *target,
                                const struct kn_json *patch);
 struct kn_status kn_patch_merge(struct kn_arena *a, struct kn_json *target,

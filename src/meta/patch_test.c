@@ -60,8 +60,10 @@ KTEST(operates_as_rfc_6902_says)
         {"{\"a\":1}", "[{\"op\":\"add\",\"path\":\"/b\",\"value\":2}]", "{\"a\":1,\"b\":2}", NULL},
         {"{\"l\":[1,3]}", "[{\"op\":\"add\",\"path\":\"/l/1\",\"value\":2}]", "{\"l\":[1,2,3]}",
          NULL},
-        {"{\"l\":[1,2,4]}", "[{\"op\":\"add\",\"path\":\"/l/2\",\"value\":3},{\"op\":\"add\",\"path\":"
-         "\"/l/4\",\"value\":5},{\"op\":\"remove\",\"path\":\"/l/3\"}]", "{\"l\":[1,2,3,5]}", NULL},
+        {"{\"l\":[1,2,4]}",
+         "[{\"op\":\"add\",\"path\":\"/l/2\",\"value\":3},{\"op\":\"add\",\"path\":"
+         "\"/l/4\",\"value\":5},{\"op\":\"remove\",\"path\":\"/l/3\"}]",
+         "{\"l\":[1,2,3,5]}", NULL},
         {"{\"l\":[2]}", "[{\"op\":\"add\",\"path\":\"/l/0\",\"value\":1}]", "{\"l\":[1,2]}", NULL},
         {"{\"l\":[1]}", "[{\"op\":\"add\",\"path\":\"/l/-\",\"value\":2}]", "{\"l\":[1,2]}", NULL},
         {"{\"l\":[1,2]}", "[{\"op\":\"remove\",\"path\":\"/l/0\"}]", "{\"l\":[2]}", NULL},
@@ -118,8 +120,9 @@ KTEST(a_patch_does_not_walk_through_long_lists_for_ever)
     ktest_eq_int(len, 310000);
     ktest_ok(insert_many("/a/-", &len));
     ktest_eq_int(len, 310000);
-    ktest_fails(insert_many("/a/150000", &len), TOO_LARGE,
-                "operation 66 of the JSON patch: the patch goes through more than 20000000 elements");
+    ktest_fails(
+        insert_many("/a/150000", &len), TOO_LARGE,
+        "operation 66 of the JSON patch: the patch goes through more than 20000000 elements");
 }
 
 KTEST_MAIN(KTEST_CASE(a_patch_does_not_walk_through_long_lists_for_ever),

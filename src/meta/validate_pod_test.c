@@ -411,7 +411,8 @@ KTEST(a_mirror_pod_stays_one_and_no_other_becomes_one)
     validate_run("v1", "Pod", bound, added, KN_ARRAY_LEN(added), true);
 }
 
-KTEST_MAIN(KTEST_CASE(a_mirror_pod_stays_one_and_no_other_becomes_one), KTEST_CASE(copes_with_long_lists), KTEST_CASE(tells_the_first_of_very_many_problems),
+KTEST_MAIN(KTEST_CASE(a_mirror_pod_stays_one_and_no_other_becomes_one),
+           KTEST_CASE(copes_with_long_lists), KTEST_CASE(tells_the_first_of_very_many_problems),
            KTEST_CASE(checks_containers), KTEST_CASE(checks_ports),
            KTEST_CASE(checks_the_environment), KTEST_CASE(checks_volumes_and_mounts),
            KTEST_CASE(checks_resources), KTEST_CASE(checks_probes_and_hooks),

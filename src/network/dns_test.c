@@ -228,7 +228,7 @@ KTEST(names_of_the_cluster_are_answered)
         {"9.9.244.10.in-addr.arpa", KN_DNS_PTR, "3 soa"},
     };
     if (!begin("nameserver 10.96.0.10\n")) // ourselves: as good as none
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++)
         for (int tcp = 0; tcp < 2; tcp++)
             ktest_eq_str(ask_by(tcp, cases[i].name, cases[i].type), cases[i].want);
@@ -248,7 +248,7 @@ KTEST(a_change_is_seen_by_the_next_question_and_many_endpoints_need_tcp)
 {
     struct kn_buf b = KN_BUF(1u << 20);
     if (!begin(""))
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     put(services,
         "{\"metadata\":{\"name\":\"new\",\"namespace\":\"default\",\"uid\":\"9\"},\"spec\":{"
         "\"clusterIP\":\"10.96.0.9\"}}");
@@ -289,7 +289,7 @@ KTEST(what_is_no_question_gets_the_answer_that_it_deserves)
              KN_DNS_BADVERS),
     };
     if (!begin(""))
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++) {
         struct kn_dns_msg m;
         struct kn_sv bytes = exchange(false, kn_sv(cases[i].bytes, cases[i].len));
@@ -400,7 +400,7 @@ KTEST(other_names_are_asked_of_the_resolvers_and_kept)
     int stop[2];
     // the first resolver does not listen: the kernel says so at once, and the second is asked
     if (!begin("# comment\nsearch example.com\nnameserver 127.0.0.98\nnameserver " RESOLVER "\n"))
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     ktest_true(pipe(stop) == 0);
     resolver_start(&r, stop[0]);
     ktest_eq_str(ask("www.example.com", KN_DNS_A), "0 web.example.com 192.0.2.7");
@@ -429,7 +429,7 @@ KTEST(questions_may_come_in_a_row_and_a_taken_port_is_a_clear_error)
 {
     struct kn_dns *second;
     if (!begin(""))
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     ktest_fails(kn_dns_start(&(struct kn_dns_config){.domain = KN_SV("cluster.local"),
                                                      .address = ADDRESS,
                                                      .port = 53,

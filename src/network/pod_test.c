@@ -145,7 +145,7 @@ static bool forwarding(void)
 KTEST(pods_reach_one_another_and_the_machine_and_a_reset_leaves_nothing)
 {
     if (!kn_lab_begin())
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     struct kn_lab_ns a, b;
     struct kn_arena *arena = kn_arena_new(0, 4096);
     struct kn_sv ip_a, ip_b;
@@ -188,7 +188,7 @@ KTEST(pods_reach_one_another_and_the_machine_and_a_reset_leaves_nothing)
 KTEST(a_restarted_agent_finds_its_pods_even_without_their_files)
 {
     if (!kn_lab_begin())
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     struct kn_lab_ns a, b;
     struct kn_arena *arena = kn_arena_new(0, 4096);
     struct kn_sv ip;
@@ -231,7 +231,7 @@ KTEST(a_restarted_agent_finds_its_pods_even_without_their_files)
 KTEST(a_new_namespace_of_the_same_pod_takes_the_interface_over)
 {
     if (!kn_lab_begin())
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     struct kn_lab_ns a, b;
     struct kn_arena *arena = kn_arena_new(0, 4096);
     struct kn_sv ip;
@@ -276,7 +276,7 @@ static struct kn_status note_keep(void *arg, struct kn_leases *leases)
 KTEST(host_ports_are_handed_to_the_sink_and_refused_without_one)
 {
     if (!kn_lab_begin())
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     struct kn_lab_ns a;
     struct kn_arena *arena = kn_arena_new(0, 1u << 20);
     struct kn_json *spec;

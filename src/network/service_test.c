@@ -191,7 +191,7 @@ KTEST(a_service_answers_pods_the_node_and_the_world)
     struct lab l;
     char out[128];
     if (!begin(&l))
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     put_service("web", WEB);
     put_slice("web", "TCP", 8080, BOTH);
     settle(&l);
@@ -223,7 +223,7 @@ KTEST(without_endpoints_it_is_refused_at_once_and_so_is_an_unknown_address)
     struct lab l;
     char out[128];
     if (!begin(&l))
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     put_service("web", WEB);
     settle(&l);
     ktest_eq_str(kn_lab_ask(&l.a, false, "10.96.0.7", 80, out), "refused");
@@ -248,7 +248,7 @@ KTEST(a_restart_touches_nothing_and_finds_what_changed_meanwhile)
 {
     struct lab l;
     if (!begin(&l))
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     put_service("web", WEB);
     put_slice("web", "TCP", 8080, "10.244.0.1@me");
     put_service("old", "\"clusterIP\":\"10.96.0.9\",\"ports\":[{\"port\":80}]");
@@ -275,7 +275,7 @@ KTEST(a_table_that_somebody_flushed_is_written_again)
 {
     struct lab l;
     if (!begin(&l))
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     put_service("web", WEB);
     put_slice("web", "TCP", 8080, "10.244.0.1@me");
     settle(&l);
@@ -293,7 +293,7 @@ KTEST(callers_stay_with_their_endpoint_if_the_service_says_so)
     struct lab l;
     char first[128], out[128];
     if (!begin(&l))
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     put_service("web",
                 WEB ",\"sessionAffinity\":\"ClientIP\",\"sessionAffinityConfig\":{\"clientIP\":{"
                     "\"timeoutSeconds\":60}}");
@@ -318,7 +318,7 @@ KTEST(traffic_policies_keep_to_this_node)
     struct lab l;
     char out[128];
     if (!begin(&l))
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     put_service("web", WEB ",\"externalTrafficPolicy\":\"Local\"");
     put_slice("web", "TCP", 8080, "10.244.0.1@me 10.244.0.2@other");
     settle(&l);
@@ -341,7 +341,7 @@ KTEST(external_and_load_balancer_addresses_answer_with_source_ranges)
 {
     struct lab l;
     if (!begin(&l))
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     static const char text[] = "{\"metadata\":{\"name\":\"web\",\"namespace\":\"default\",\"uid\":"
                                "\"web\"},\"spec\":{\"type\":\"LoadBalancer\","
                                "\"clusterIP\":\"10.96.0.7\",\"externalIPs\":[\"203.0.113.5\"],"
@@ -381,7 +381,7 @@ KTEST(udp_leaves_an_endpoint_that_has_gone)
     struct lab l;
     char out[128];
     if (!begin(&l))
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     put_service("dns",
                 "\"clusterIP\":\"10.96.0.10\",\"ports\":[{\"port\":53,\"protocol\":\"UDP\"}]");
     put_slice("dns", "UDP", 5300, "10.244.0.1@me");
@@ -409,7 +409,7 @@ KTEST(an_endpoint_may_be_the_node_itself)
     struct lab l;
     char out[128];
     if (!begin(&l))
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     struct kn_lab_server *s = kn_lab_serve(NULL, "node", false, "192.168.50.1", 6443);
     put_service("kubernetes",
                 "\"type\":\"NodePort\",\"clusterIP\":\"10.96.0.1\",\"ports\":[{\"port\":443,"
@@ -433,7 +433,7 @@ KTEST(the_name_server_of_this_node_is_reached_although_its_service_has_no_endpoi
     struct lab l;
     char out[128];
     if (!begin(&l))
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     put_service("kube-dns",
                 "\"clusterIP\":\"10.96.0.10\",\"ports\":[{\"port\":53,\"protocol\":\"UDP\"},"
                 "{\"name\":\"metrics\",\"port\":9153}]");
@@ -457,7 +457,7 @@ KTEST(host_ports_of_pods_are_open_on_every_address_of_the_node)
     char out[128];
     struct kn_json *spec;
     if (!begin(&l))
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     ktest_ok(kn_json_parse(
         l.arena,
         KN_SV("{\"containers\":[{\"ports\":[{\"containerPort\":8080,\"hostPort\":8000},"
@@ -483,7 +483,7 @@ KTEST(a_thousand_services_and_many_endpoints_are_two_transactions)
 {
     struct lab l;
     if (!begin(&l))
-        skip();
+        ktest_skip("needs root, to make a network of its own");
     char name[32], spec[256];
     struct kn_buf many = KN_BUF(65536);
     for (int i = 0; i < 1000; i++) {

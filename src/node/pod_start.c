@@ -209,6 +209,16 @@ static void new_id(struct kn_pod_worker *w, struct slot *s)
     snprintf(s->bundle, sizeof s->bundle, "%s/%.16s", w->sandbox.run, s->id);
 }
 
+// What the last run of the container has left.
+static void keep_last(struct kn_pod_worker *w, struct slot *s, struct slot *old)
+{
+    kn_slot_forget(w, old);
+    s->last = old->info;
+    snprintf(s->last_id, sizeof s->last_id, "%s", old->id);
+    snprintf(s->last_message, sizeof s->last_message, "%s", old->message);
+    s->has_last = true;
+}
+
 static struct kn_status start_slot(struct kn_pod_worker *w, struct slot *s)
 {
     KN_CLEANUP(kn_arena_cleanup) struct kn_arena *a = kn_arena_new(16384, 64u << 20);
@@ -258,13 +268,8 @@ static struct kn_status start_slot(struct kn_pod_worker *w, struct slot *s)
         return waits(s, reason, st);
     }
     kn_worker_event(w, s, "Normal", "Created", "Created container: %s", s->name);
-    if (again) {
-        kn_slot_forget(w, &old);
-        s->last = old.info;
-        snprintf(s->last_id, sizeof s->last_id, "%s", old.id);
-        snprintf(s->last_message, sizeof s->last_message, "%s", old.message);
-        s->has_last = true;
-    }
+    if (again)
+        keep_last(w, s, &old);
     pthread_mutex_lock(&w->lock);
     s->state = SLOT_RUNNING;
     pthread_mutex_unlock(&w->lock);

@@ -42,8 +42,7 @@ struct kn_transport {
     unsigned depth; // callbacks that are running: freed when the last one returns
     bool flush_set, again_set;
     bool paused, eof, blocked /* the socket takes no more */, tls_wants_write;
-    bool shut;      // no more writes: send what is queued, then half close
-    bool shut_done; // the half close has been sent
+    bool shut, shut_done; // no more writes: send what is queued, then half close; that is done
     bool finishing; // nobody listens: flush, close
     bool first; // accepted with TLS, and nothing has come yet
     bool dead;
@@ -61,11 +60,6 @@ static void release(struct out *o)
     if (o->piece.release)
         o->piece.release(o->piece.arg);
     free(o);
-}
-
-static void free_now(struct kn_transport *t)
-{
-    free(t);
 }
 
 // Everything but the struct itself, which callbacks further up may still hold.
@@ -93,7 +87,7 @@ static void destroy(struct kn_transport *t)
     if (t->on_gone)
         t->on_gone(t->gone_arg);
     if (!t->depth)
-        free_now(t);
+        free(t);
 }
 
 static void enter(struct kn_transport *t)
@@ -108,7 +102,7 @@ static bool leave(struct kn_transport *t)
     if (!t->dead)
         return true;
     if (!t->depth)
-        free_now(t);
+        free(t);
     return false;
 }
 

@@ -50,8 +50,7 @@ KTEST(a_full_disk_fails_writes_and_nothing_else)
 {
     if (!small_disk()) {
         rmdir(folder);
-        print_message("skipped: mounting a small disk needs root\n");
-        skip();
+        ktest_skip("needs root, to mount a small disk");
     }
     struct kn_store *s;
     ktest_ok(kn_store_lmdb_open(folder, &s));
@@ -83,7 +82,7 @@ KTEST(a_write_for_which_there_is_half_the_room_says_that_the_disk_is_full)
     snprintf(folder, sizeof folder, "/tmp/knarr-full-XXXXXX");
     if (!small_disk()) {
         rmdir(folder);
-        skip();
+        ktest_skip("needs root, to mount a small disk");
     }
     struct kn_store *s;
     ktest_ok(kn_store_lmdb_open(folder, &s));
