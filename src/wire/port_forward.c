@@ -174,7 +174,7 @@ static void on_stream(void *arg, struct kn_spdy_stream *st, const struct kn_http
     bool data = kn_sv_is(type, "data"), good = kn_ok(s) && (data || kn_sv_is(type, "error"));
     kn_status_done(&s);
     struct kn_forward_conn *c = good ? conn_for(f, id, (uint16_t)port) : NULL;
-    if (!c || (data ? c->data : c->error)) {
+    if (!c || (data ? c->open : c->error != NULL)) { // one of each in the life of a connection
         kn_spdy_reset(st, 3);
         return;
     }
@@ -205,13 +205,13 @@ static void on_end(void *arg, struct kn_spdy_stream *st)
 
 static void on_stream_gone(void *arg, struct kn_spdy_stream *st, bool reset)
 {
-    (void)arg;
+    (void)arg, (void)reset;
     struct kn_forward_conn *c = kn_spdy_data(st);
     if (!c)
         return;
     if (c->data == st) {
         c->data = NULL;
-        if (reset && c->error) { // a client that resets data is done with the connection
+        if (c->error) { // the connection is over with its data
             struct kn_spdy_stream *error = c->error;
             c->error = NULL;
             kn_spdy_set_data(error, NULL);
