@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
@@ -22,6 +23,8 @@
 #define LEASE_EVERY (10 * KN_SECOND)
 #define STATUS_EVERY (300 * KN_SECOND)
 #define START_DEADLINE (60 * KN_SECOND)
+// For the processes of all pods that a former agent left: they were sent SIGKILL.
+#define LEFT_DEADLINE (5 * KN_SECOND)
 
 // Of one worker. The agent's lock; `worker` is joined by the agent's thread alone.
 struct entry {
@@ -253,68 +256,98 @@ struct kn_status kn_agent_sandbox(struct kn_agent *a, struct kn_sv ns, struct kn
 
 // -- what a former agent left ----------------------------------------------------------------
 
-static void kill_group(const char *name, void *arg)
-{
-    char path[512];
-    struct kn_cgroups *c = ((void **)arg)[0];
-    const char *uid = ((void **)arg)[1];
-    static const char *const classes[] = {"", "burstable/", "besteffort/"};
-    (void)name;
-    for (size_t i = 0; i < KN_ARRAY_LEN(classes); i++) {
-        snprintf(path, sizeof path, KN_CGROUP_ROOT "/kubepods/%spod%s", classes[i], uid);
-        if (kn_cgroup_exists(c, path))
-            kn_cgroup_kill(c, path);
-    }
-}
+// Pods of which the API knows nothing any more.
+struct left {
+    const struct kn_obj **pods; // stand-ins, which have the uid alone
+    size_t len;
+};
 
-static void remove_left(const struct kn_node *n, const char *uid)
+static void add_left(struct left *l, const char *uid)
 {
     char text[256];
     const struct kn_obj *pod;
-    struct kn_sandbox s;
-    void *both[] = {n->cgroups, (void *)(uintptr_t)uid};
-    snprintf(text, sizeof text, "{\"kind\":\"Pod\",\"metadata\":{\"name\":\"left\",\"namespace\":\"left\",\"uid\":\"%.63s\"},\"spec\":{}}", uid);
+    for (size_t i = 0; i < l->len; i++)
+        if (kn_sv_is(l->pods[i]->uid, uid))
+            return;
+    snprintf(text, sizeof text,
+             "{\"kind\":\"Pod\",\"metadata\":{\"name\":\"left\",\"namespace\":\"left\",\"uid\":\"%.63s\"},"
+             "\"spec\":{}}",
+             uid);
     struct kn_status st = kn_obj_parse(kn_sv_c(text), &pod);
-    if (!kn_ok(st)) {
-        kn_status_done(&st);
-        return;
+    if (kn_ok(st)) {
+        l->pods = kn_realloc(l->pods, l->len + 1, sizeof *l->pods);
+        l->pods[l->len++] = pod;
     }
-    kill_group("", both);
-    kn_sandbox_init(&s, n, pod);
-    KN_IGNORE(kn_shim_connect(s.run, &s.shim));
-    // Its processes need a moment to be gone.
-    for (int64_t deadline = kn_mono() + 5 * KN_SECOND;;) {
-        st = kn_sandbox_remove(&s, n, pod);
-        if (kn_ok(st) || kn_mono() > deadline)
-            break;
-        kn_status_done(&st);
-        usleep(5000);
-    }
-    kn_log_status(KN_LOG_WARN, st, "clean up the pod %s", uid);
-    kn_obj_unref(pod);
+    kn_status_done(&st);
 }
 
+// In whichever class the pod was. false: ends its processes without waiting for them.
+static void end_group(const struct kn_node *n, const struct kn_obj *pod, bool wait, int64_t deadline)
+{
+    static const char *const classes[] = {"", "burstable/", "besteffort/"};
+    for (size_t i = 0; i < KN_ARRAY_LEN(classes); i++) {
+        char path[512];
+        snprintf(path, sizeof path, KN_CGROUP_ROOT "/kubepods/%spod%.*s", classes[i],
+                 KN_SV_ARG(pod->uid));
+        if (kn_cgroup_exists(n->cgroups, path) && !wait)
+            kn_cgroup_kill(n->cgroups, path);
+        else if (kn_cgroup_exists(n->cgroups, path))
+            kn_cgroup_drain(n->cgroups, path, deadline);
+    }
+}
+
+// The kernel takes the last process out of a group a moment after its end.
+static bool again(struct kn_status *s, int64_t deadline)
+{
+    if (kn_ok(*s) || kn_mono() > deadline)
+        return false;
+    kn_status_done(s);
+    sched_yield();
+    return true;
+}
+
+static void remove_left(const struct kn_node *n, const struct kn_obj *pod, int64_t deadline)
+{
+    struct kn_sandbox s;
+    struct kn_status st;
+    kn_sandbox_init(&s, n, pod);
+    KN_IGNORE(kn_shim_connect(s.run, &s.shim));
+    do {
+        end_group(n, pod, true, deadline);
+        st = kn_sandbox_remove(&s, n, pod);
+    } while (again(&st, deadline));
+    kn_log_status(KN_LOG_WARN, st, "clean up the pod %.*s", KN_SV_ARG(pod->uid));
+}
+
+// All at once: the processes of all are ended before the first of them is waited for.
 static void remove_unknown(struct kn_agent *a, const struct kn_node *n)
 {
     char path[PATH_MAX];
+    struct left left = {0};
     const char *const roots[] = {n->run_dir, n->data_dir};
     static const char *const below[] = {"node/pods", "pods"};
     for (size_t i = 0; i < 2; i++) {
         snprintf(path, sizeof path, "%s/%s", roots[i], below[i]);
         DIR *d = opendir(path);
         for (struct dirent *e; d && (e = readdir(d));) {
-            bool known = false;
-            if (e->d_name[0] == '.')
-                continue;
-            if (a)
+            bool known = e->d_name[0] == '.';
+            if (a && !known)
                 KN_LOCKED(&a->lock)
                     known = entry_of(a, kn_sv_c(e->d_name)) != NULL;
             if (!known)
-                remove_left(n, e->d_name);
+                add_left(&left, e->d_name);
         }
         if (d)
             closedir(d);
     }
+    int64_t deadline = kn_mono() + LEFT_DEADLINE;
+    for (size_t i = 0; i < left.len; i++)
+        end_group(n, left.pods[i], false, deadline);
+    for (size_t i = 0; i < left.len; i++) {
+        remove_left(n, left.pods[i], deadline);
+        kn_obj_unref(left.pods[i]);
+    }
+    free(left.pods);
 }
 
 struct kn_status kn_agent_clean(const char *run_dir, const char *data_dir)
@@ -322,15 +355,12 @@ struct kn_status kn_agent_clean(const char *run_dir, const char *data_dir)
     struct kn_node n = {.run_dir = run_dir, .data_dir = data_dir, .log_dir = "/var/log/pods", .name = ""};
     KN_TRY(kn_cgroups_open(&n.cgroups));
     remove_unknown(NULL, &n);
-    kn_cgroup_kill(n.cgroups, KN_CGROUP_ROOT);
     struct kn_status s;
-    for (int64_t deadline = kn_mono() + 5 * KN_SECOND;;) {
+    int64_t deadline = kn_mono() + LEFT_DEADLINE;
+    do {
+        kn_cgroup_drain(n.cgroups, KN_CGROUP_ROOT, deadline);
         s = kn_cgroup_remove(n.cgroups, KN_CGROUP_ROOT);
-        if (kn_ok(s) || kn_mono() > deadline)
-            break;
-        kn_status_done(&s);
-        usleep(5000);
-    }
+    } while (again(&s, deadline));
     kn_cgroups_free(n.cgroups);
     rmdir("/run/crun"); // the runtime makes it beside the folder that it was given; empty unless others use it
     return s;

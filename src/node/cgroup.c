@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/syscall.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -224,6 +227,53 @@ void kn_cgroup_kill(const struct kn_cgroups *c, const char *path)
     }
     snprintf(name, sizeof name, "%s/%s", c->memory, path);
     kill_below(name, 0);
+}
+
+// A process in the group or below, as a pidfd: -1 if there is none.
+static int somebody_below(const char *dir, int depth)
+{
+    char name[PATH_MAX];
+    int fd = -1;
+    snprintf(name, sizeof name, "%s/cgroup.procs", dir);
+    struct kn_buf procs = KN_BUF(1u << 20);
+    KN_IGNORE(kn_file_read(name, 1u << 20, &procs));
+    struct kn_sv rest = kn_buf_sv(&procs);
+    while (rest.len && fd < 0) {
+        int64_t pid;
+        struct kn_status s = kn_num_parse(kn_sv_cut(&rest, '\n'), 2, INT_MAX, &pid);
+        if (kn_ok(s))
+            fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+        kn_status_done(&s);
+    }
+    kn_buf_done(&procs);
+    DIR *d = depth > 8 || fd >= 0 ? NULL : opendir(dir);
+    for (struct dirent *e; d && fd < 0 && (e = readdir(d));)
+        if (e->d_type == DT_DIR && e->d_name[0] != '.') {
+            snprintf(name, sizeof name, "%s/%s", dir, e->d_name);
+            fd = somebody_below(name, depth + 1);
+        }
+    if (d)
+        closedir(d);
+    return fd;
+}
+
+bool kn_cgroup_drain(const struct kn_cgroups *c, const char *path, int64_t deadline)
+{
+    char name[PATH_MAX];
+    snprintf(name, sizeof name, "%s/%s", c->memory, path);
+    for (;;) {
+        kn_cgroup_kill(c, path); // again, for what was forked meanwhile
+        int fd = somebody_below(name, 0);
+        if (fd < 0)
+            return true;
+        int64_t left = deadline - kn_mono();
+        struct pollfd p = {fd, POLLIN, 0};
+        if (left > 0)
+            (void)poll(&p, 1, left < KN_SECOND * 1000 ? (int)(left / KN_MILLI) + 1 : 1000000);
+        close(fd);
+        if (left <= 0)
+            return false;
+    }
 }
 
 static struct kn_status remove_below(const char *dir, int depth)

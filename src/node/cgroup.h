@@ -27,6 +27,8 @@ struct kn_status kn_cgroup_make(const struct kn_cgroups *c, const char *path,
                                 const struct kn_cgroup_limits *limits);
 // SIGKILL to every process in it and below. Returns when the signals are sent.
 void kn_cgroup_kill(const struct kn_cgroups *c, const char *path);
+// Kills as kn_cgroup_kill does, until nobody lives in it and below. False: the deadline passed.
+bool kn_cgroup_drain(const struct kn_cgroups *c, const char *path, int64_t deadline);
 // Removes it and what is below, in all hierarchies. KN_CONFLICT while processes live in it.
 struct kn_status kn_cgroup_remove(const struct kn_cgroups *c, const char *path);
 bool kn_cgroup_exists(const struct kn_cgroups *c, const char *path);

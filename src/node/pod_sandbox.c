@@ -161,7 +161,8 @@ static struct kn_status put(const struct kn_sandbox *s, const char *name, struct
     return st;
 }
 
-static struct kn_status write_hosts(const struct kn_sandbox *s, const struct kn_obj *pod)
+static struct kn_status write_hosts(const struct kn_sandbox *s, const struct kn_node *n,
+                                    const struct kn_obj *pod)
 {
     struct kn_buf b = KN_BUF(1u << 20);
     const struct kn_json *spec = kn_json_get(pod->root, KN_K_spec);
@@ -174,8 +175,8 @@ static struct kn_status write_hosts(const struct kn_sandbox *s, const struct kn_
         kn_buf_addc(&b, "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
                         "fe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n");
         if (subdomain.len)
-            kn_buf_addf(&b, "%s\t%s.%.*s.%.*s.svc.cluster.local\t%s\n", s->ip, host, KN_SV_ARG(subdomain),
-                        KN_SV_ARG(pod->ns), host);
+            kn_buf_addf(&b, "%s\t%s.%.*s.%.*s.svc.%.*s\t%s\n", s->ip, host, KN_SV_ARG(subdomain),
+                        KN_SV_ARG(pod->ns), KN_SV_ARG(n->cluster_domain), host);
         else
             kn_buf_addf(&b, "%s\t%s\n", s->ip, host);
     }
@@ -241,7 +242,7 @@ static struct kn_status write_files(const struct kn_sandbox *s, const struct kn_
         gethostname(host, sizeof host);
     kn_buf_addf(&b, "%s\n", host);
     KN_TRY(put(s, "hostname", &b));
-    KN_TRY(write_hosts(s, pod));
+    KN_TRY(write_hosts(s, n, pod));
     return write_resolv(s, n, pod);
 }
 

@@ -1,7 +1,9 @@
 // The suite of the runtime and its shim: real containers.
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 
@@ -200,12 +202,24 @@ KTEST(a_new_agent_finds_what_ran_and_what_ended_meanwhile)
     box_close(&b);
 }
 
+// Until the log has these words.
+static void wait_log(struct box *b, const char *words)
+{
+    char folder[PATH_MAX], news[4096];
+    snprintf(folder, sizeof folder, "%s", b->log);
+    *strrchr(folder, '/') = '\0';
+    int fd = inotify_init1(IN_CLOEXEC);
+    ktest_true(inotify_add_watch(fd, folder, IN_CREATE | IN_MODIFY) >= 0);
+    while (!kn_file_exists(b->log) || !strstr(log_of(b), words))
+        ktest_true(read(fd, news, sizeof news) > 0);
+    close(fd);
+}
+
 KTEST(a_late_client_of_stdin_once_sees_the_output_from_the_start)
 {
     RUN(b, "echo early; read x; echo got $x");
     ktest_ok(box_start(&b, &o, SHIM_STDIN | SHIM_STDIN_ONCE));
-    while (!kn_file_exists(b.log) || !strstr(log_of(&b), "early"))
-        usleep(1000);
+    wait_log(&b, "early");
     int in[2], out[2];
     ktest_eq_int(pipe(in), 0);
     ktest_eq_int(pipe(out), 0);
@@ -219,6 +233,26 @@ KTEST(a_late_client_of_stdin_once_sees_the_output_from_the_start)
     close(in[1]);
     close(out[0]);
     box_wait(&b);
+    box_close(&b);
+}
+
+KTEST(the_processes_of_a_group_are_gone_when_it_is_drained)
+{
+    RUN(b, "trap '' TERM; (while :; do sleep 1000; done) & (while :; do sleep 1000; done)");
+    const char *group = o.cgroup_path + 1;
+    ktest_ok(box_start(&b, &o, 0));
+    ktest_true(kn_cgroup_exists(t.cgroups, group));
+    ktest_true(kn_cgroup_drain(t.cgroups, group, kn_mono() + 10 * KN_SECOND));
+    ktest_true(kn_cgroup_drain(t.cgroups, group, kn_mono())); // of an empty one: at once
+    char procs[PATH_MAX];
+    struct kn_buf text = KN_BUF(4096);
+    kn_cgroup_oom_file(t.cgroups, group, procs, sizeof procs);
+    snprintf(strrchr(procs, '/'), 16, "/cgroup.procs");
+    ktest_ok(kn_file_read(procs, 4096, &text));
+    ktest_eq_sv(kn_buf_sv(&text), "");
+    kn_buf_done(&text);
+    box_wait(&b);
+    ktest_eq_int(b.info.code, 137);
     box_close(&b);
 }
 
@@ -322,6 +356,7 @@ int main(void)
         KTEST_CASE(a_new_agent_finds_what_ran_and_what_ended_meanwhile),
         KTEST_CASE(a_late_client_of_stdin_once_sees_the_output_from_the_start),
         KTEST_CASE(executes_a_second_process),
+        KTEST_CASE(the_processes_of_a_group_are_gone_when_it_is_drained),
         KTEST_CASE(gives_a_container_a_terminal),
         KTEST_CASE(rotates_a_log_that_grows),
         KTEST_CASE(applies_user_capabilities_and_a_read_only_root),

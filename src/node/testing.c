@@ -64,17 +64,19 @@ static void end(void)
     if (current->cgroups) {
         end_pods();
         kn_testing_kill_shims();
-        kn_cgroup_kill(current->cgroups, KN_CGROUP_ROOT "/test");
-        for (int i = 0; i < 50; i++) {
-            struct kn_status s = kn_cgroup_remove(current->cgroups, KN_CGROUP_ROOT);
-            bool done = kn_ok(s);
-            kn_status_done(&s);
-            if (done)
+        struct kn_status s;
+        int64_t deadline = kn_mono() + 5 * KN_SECOND;
+        for (;;) {
+            kn_cgroup_drain(current->cgroups, KN_CGROUP_ROOT, deadline);
+            s = kn_cgroup_remove(current->cgroups, KN_CGROUP_ROOT);
+            if (kn_ok(s) || kn_mono() > deadline)
                 break;
-            while (waitpid(-1, NULL, WNOHANG) > 0)
-                ;
-            usleep(2000);
+            kn_status_done(&s);
+            sched_yield();
         }
+        kn_log_status(KN_LOG_WARN, s, "clean up the groups");
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            ;
     }
     kn_log_status(KN_LOG_WARN, kn_dir_remove(current->data), "clean up");
     umount2(current->run, MNT_DETACH);
