@@ -62,11 +62,6 @@ static bool is_no_sidecar(const struct kn_json *v,
     return kn_json_len(v) && !kn_sv_is(kn_json_str(v), "Always");
 }
 
-static bool is_on_disk(const struct kn_json *v, const struct kn_json *parent)
-{
-    return kn_json_len(v) && !kn_sv_is(kn_json_str(kn_json_get(parent, KN_K_medium)), "Memory");
-}
-
 static bool is_unknown_volume(const struct kn_json *v,
                               const struct kn_json *parent __attribute__((unused)))
 {
@@ -124,7 +119,6 @@ static const struct {
     {"{c}[].{probe}.grpc", is_there, GRPC},
     {"{c}[].lifecycle.postStart.httpGet.scheme", is_https, HTTPS},
     {"{c}[].lifecycle.preStop.httpGet.scheme", is_https, HTTPS},
-    {"volumes[].emptyDir.sizeLimit", is_on_disk, "not enforced yet for what lies on disk"},
     {"volumes[].projected.sources[].clusterTrustBundle", is_there,
      "not supported yet: the pod does not "
      "start"},

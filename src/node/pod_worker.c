@@ -11,6 +11,8 @@
 
 // Of what volumes are made of: tokens age, and a node may read a ConfigMap or Secret by its name
 // alone, so that changes are asked for, as often as a kubelet does.
+#define EVICTED "Evicted"
+#define EVICTION_GRACE 1 // seconds: what takes too much room may not go on taking it
 #define VOLUME_REFRESH (60 * KN_SECOND)
 
 // -- slots -----------------------------------------------------------------------------------
@@ -87,6 +89,12 @@ static bool prepare(struct kn_pod_worker *w, int64_t *ret_next)
             }
         }
         w->volumes_ready = true;
+        char over[512];
+        if (kn_volumes_over(&w->sandbox, w->pod, over, sizeof over)) {
+            kn_worker_fail(w, EVICTED, over);
+            *ret_next = kn_mono(); // what is being stopped is watched
+            return false;
+        }
     }
     w->retry_after = 0;
     return true;
@@ -202,11 +210,12 @@ void kn_worker_fail(struct kn_pod_worker *w, const char *reason, const char *mes
     w->failed = true;
     snprintf(w->pod_reason, sizeof w->pod_reason, "%s", reason);
     snprintf(w->pod_message, sizeof w->pod_message, "%s", message);
-    kn_worker_event(w, NULL, "Normal", reason, "%s", message);
+    bool evicted = strcmp(reason, EVICTED) == 0;
+    kn_worker_event(w, NULL, evicted ? "Warning" : "Normal", reason, "%s", message);
     for (size_t i = 0; i < w->slots_len; i++) {
         kn_pod_pull_cancel(w->slots[i].pull);
         if (w->slots[i].state == SLOT_RUNNING)
-            kn_slot_stop(w, &w->slots[i], kn_worker_grace(w), message);
+            kn_slot_stop(w, &w->slots[i], evicted ? EVICTION_GRACE : kn_worker_grace(w), message);
     }
 }
 

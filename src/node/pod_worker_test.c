@@ -259,6 +259,40 @@ KTEST(a_new_agent_touches_nothing_that_runs)
     end(w, spec);
 }
 
+KTEST(a_volume_on_disk_that_grows_beyond_its_limit_ends_the_pod)
+{
+    static const char spec[] =
+        "{\"terminationGracePeriodSeconds\":300,\"volumes\":[{\"name\":\"small\",\"emptyDir\":{\"sizeLimit\":\"100Mi\"}},"
+        "{\"name\":\"e\",\"emptyDir\":{\"sizeLimit\":\"1Mi\"}},"
+        "{\"name\":\"m\",\"emptyDir\":{\"medium\":\"Memory\",\"sizeLimit\":\"1Mi\"}}],"
+        "\"initContainers\":[{\"name\":\"i\"," IMAGE ",\"command\":[\"sh\",\"-c\",\"mkdir -p /e/a/b; "
+        "ln -s / /e/root; head -c %d /dev/zero > /e/a/b/c; test $(df -k /m | tail -1 | tr -s ' ' | cut -d' ' -f2) = 1024\"],"
+        "\"volumeMounts\":[{\"name\":\"e\",\"mountPath\":\"/e\"},{\"name\":\"m\",\"mountPath\":\"/m\"}]}],"
+        "\"containers\":[{\"name\":\"c\"," IMAGE ",\"command\":[\"sh\",\"-c\",\"trap : TERM; while :; do sleep 1; done\"]}]}";
+    static const int bytes[] = {500000, 2000000};
+    if (!usable)
+        skip();
+    for (size_t i = 0; i < 2; i++) {
+        char text[2048];
+        snprintf(text, sizeof text, spec, bytes[i]);
+        struct kn_pod_worker *w = start(text);
+        ktest_true(until(status_has, "\"phase\":\"Running\""));
+        // a new agent looks at once; one that runs, with every refresh
+        const struct kn_obj *pod = kn_pod_worker_pod(w);
+        kn_pod_worker_stop(w);
+        KN_LOCKED(&lock)
+            status_text[0] = '\0';
+        ktest_ok(kn_pod_worker_start(&node, pod, on_done, NULL, &w));
+        kn_obj_unref(pod);
+        ktest_true(until(status_has, i ? "\"phase\":\"Failed\"" : "\"phase\":\"Running\""));
+        ktest_eq_int(status_has("\"reason\":\"Evicted\",\"message\":\"Usage of EmptyDir volume \\\"e\\\" exceeds the limit \\\"1Mi\\\".\"") ||
+                     status_has("\"message\":\"Usage of EmptyDir volume \\\"e\\\" exceeds the limit \\\"1Mi\\\".\",\"reason\":\"Evicted\""), (int)i);
+        ktest_eq_int(events_have("Warning Evicted Usage of EmptyDir volume \"e\" exceeds the limit \"1Mi\"."), (int)i);
+        snprintf(text, sizeof text, spec, bytes[i]);
+        end(w, text);
+    }
+}
+
 // "status" after the spec: what an agent wrote before the machine was switched off.
 #define STATUS(id, count, state)                                                                   \
     ",\"status\":{\"phase\":\"Running\",\"containerStatuses\":[{\"name\":\"c\",\"containerID\":\"crun://" id     \
@@ -599,6 +633,7 @@ int main(void)
         KTEST_CASE(runs_a_pod_to_its_end),
         KTEST_CASE(restarts_what_ends_and_remembers_how_it_ended),
         KTEST_CASE(a_new_agent_touches_nothing_that_runs),
+        KTEST_CASE(a_volume_on_disk_that_grows_beyond_its_limit_ends_the_pod),
         KTEST_CASE(init_containers_run_first_and_a_failed_one_fails_the_pod),
         KTEST_CASE(says_why_a_container_waits),
         KTEST_CASE(a_machine_that_was_off_counts_as_one_restart),

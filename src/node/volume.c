@@ -1,5 +1,6 @@
 #include "node/volume.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -262,12 +263,73 @@ struct kn_status kn_volumes_make(const struct kn_node *n, const struct kn_sandbo
     return st;
 }
 
+// -- limits ----------------------------------------------------------------------------------
+
+#define DEPTH_MAX 200 // each level has a descriptor; what lies deeper is not counted
+
+// Bytes that a folder and what is below it take on its file system; stops beyond the limit. Takes
+// fd. The pod's processes change it meanwhile, so that no path is looked up twice.
+static int64_t usage_below(int fd, dev_t device, int64_t limit, int depth)
+{
+    int64_t sum = 0;
+    DIR *d = fdopendir(fd);
+    if (!d) {
+        close(fd);
+        return 0;
+    }
+    for (struct dirent *e; sum <= limit && (e = readdir(d));) {
+        struct stat st;
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+            fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != device)
+            continue;
+        // a file with several names is counted once, spread over them
+        sum += (int64_t)st.st_blocks * 512 / (S_ISDIR(st.st_mode) ? 1 : (int64_t)st.st_nlink);
+        int below = S_ISDIR(st.st_mode) && depth < DEPTH_MAX
+                        ? openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                        : -1;
+        if (below >= 0)
+            sum += usage_below(below, device, limit - sum, depth + 1);
+    }
+    closedir(d);
+    return sum;
+}
+
+// 0: none.
+static int64_t disk_limit(const struct kn_json *volume)
+{
+    const struct kn_json *empty = kn_json_get(volume, KN_K_emptyDir);
+    bool memory = kn_sv_is(kn_json_str(kn_json_get(empty, KN_K_medium)), "Memory");
+    return memory ? 0 : kn_quantity_value_of(kn_json_str(kn_json_get(empty, KN_K_sizeLimit)));
+}
+
+bool kn_volumes_over(const struct kn_sandbox *s, const struct kn_obj *pod, char *message, size_t size)
+{
+    const struct kn_json *v;
+    KN_JSON_EACH(v, KN_JSON_AT(pod->root, KN_K_spec, KN_K_volumes)) {
+        int64_t limit = disk_limit(v);
+        struct kn_sv name = kn_json_str(kn_json_get(v, KN_K_name));
+        char path[PATH_MAX];
+        struct stat st;
+        snprintf(path, sizeof path, "%s/volumes/%.*s", s->data, KN_SV_ARG(name));
+        int fd = limit > 0 ? open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+        if (fd < 0)
+            continue;
+        int64_t used = fstat(fd, &st) == 0 ? usage_below(fd, st.st_dev, limit, 0) : (close(fd), 0);
+        if (used <= limit)
+            continue;
+        snprintf(message, size, "Usage of EmptyDir volume \"%.*s\" exceeds the limit \"%.*s\".",
+                 KN_SV_ARG(name), KN_SV_ARG(KN_JSON_STR_AT(v, KN_K_emptyDir, KN_K_sizeLimit)));
+        return true;
+    }
+    return false;
+}
+
 bool kn_volumes_live(const struct kn_obj *pod)
 {
     const struct kn_json *v;
     KN_JSON_EACH(v, KN_JSON_AT(pod->root, KN_K_spec, KN_K_volumes))
         if (kn_json_get(v, KN_K_configMap) || kn_json_get(v, KN_K_secret) || kn_json_get(v, KN_K_projected) ||
-            kn_json_get(v, KN_K_downwardAPI))
+            kn_json_get(v, KN_K_downwardAPI) || disk_limit(v) > 0)
             return true;
     return false;
 }
