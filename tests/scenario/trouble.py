@@ -205,7 +205,7 @@ def too_many_streams(m):
     answers = [follow() for _ in range(101)]
     same((answers.count(200), answers[-1]), (100, 429), "followers that were taken, and the last answer")
     refused = m.kubectl("logs", "-f", "talker", code="fail")
-    check("100 streams of logs, exec and attach open" in refused.err, refused)
+    check("100 streams of logs, exec, attach and port-forward open" in refused.err, refused)
     for s in streams:
         s.close()
     m.until("there is room again", lambda: m.kubectl("logs", "talker", code=None).code == 0)
