@@ -75,6 +75,7 @@ static bool prepare(struct kn_pod_worker *w, int64_t *ret_next)
             return false;
         }
         w->sandbox_ready = true;
+        kn_pod_host_ports(w);
     }
     if (!w->volumes_ready || (w->refresh_at && w->refresh_at <= kn_mono())) {
         struct kn_status s = kn_volumes_make(w->n, &w->sandbox, w->pod);

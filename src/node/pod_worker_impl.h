@@ -105,6 +105,10 @@ struct kn_status kn_pod_supported(const struct kn_obj *pod);
 // Ends a pod that may not run here, or has run for its activeDeadlineSeconds: when to look again.
 int64_t kn_pod_limits(struct kn_pod_worker *w);
 
+// host_port.c
+// Tells of host ports of the pod that a process of the machine holds already.
+void kn_pod_host_ports(struct kn_pod_worker *w);
+
 // pod_status.c
 struct kn_status kn_worker_report(struct kn_pod_worker *w);
 bool kn_slot_restarts(const struct kn_pod_worker *w, const struct slot *s);

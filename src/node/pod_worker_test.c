@@ -1,4 +1,8 @@
 // Pods from start to end: real containers, the API played by the test.
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <errno.h>
+#include <arpa/inet.h>
 #include <signal.h>
 
 #include "base/file.h"
@@ -257,6 +261,37 @@ KTEST(a_new_agent_touches_nothing_that_runs)
     ktest_eq_str(before.id, after.id);
     ktest_eq_int(after.restarts, 0);
     end(w, spec);
+}
+
+KTEST(a_host_port_that_a_process_holds_is_told_of)
+{
+    static const struct {
+        int type;
+        const char *protocol;
+        bool held;
+    } cases[] = {{SOCK_STREAM, "TCP", true}, {SOCK_DGRAM, "UDP", true}, {SOCK_STREAM, "UDP", false}};
+    if (!usable)
+        skip();
+    for (size_t i = 0; i < KN_ARRAY_LEN(cases); i++) {
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t len = sizeof at;
+        char spec[512], want[256];
+        int fd = socket(AF_INET, cases[i].type | SOCK_CLOEXEC, 0);
+        ktest_eq_int(bind(fd, (void *)&at, sizeof at), 0);
+        ktest_eq_int(cases[i].type == SOCK_STREAM ? listen(fd, 1) : 0, 0);
+        ktest_eq_int(getsockname(fd, (void *)&at, &len), 0);
+        snprintf(spec, sizeof spec, "{\"restartPolicy\":\"Never\",\"containers\":[{\"name\":\"c\"," IMAGE
+                 ",\"command\":[\"true\"],\"ports\":[{\"containerPort\":80,\"hostPort\":%u,\"protocol\":\"%s\"}]}]}",
+                 ntohs(at.sin_port), cases[i].protocol);
+        snprintf(want, sizeof want, "Warning HostPortConflict the node's port %u/%s is in use by %.15s (%d): ",
+                 ntohs(at.sin_port), cases[i].protocol, program_invocation_short_name, getpid());
+        struct kn_pod_worker *w = start(spec);
+        ktest_true(until(status_has, "\"phase\":\"Succeeded\""));
+        ktest_eq_int(events_have(want), cases[i].held);
+        ktest_eq_int(events_have("HostPortConflict"), cases[i].held);
+        end(w, spec);
+        close(fd);
+    }
 }
 
 KTEST(a_volume_on_disk_that_grows_beyond_its_limit_ends_the_pod)
@@ -633,6 +668,7 @@ int main(void)
         KTEST_CASE(runs_a_pod_to_its_end),
         KTEST_CASE(restarts_what_ends_and_remembers_how_it_ended),
         KTEST_CASE(a_new_agent_touches_nothing_that_runs),
+        KTEST_CASE(a_host_port_that_a_process_holds_is_told_of),
         KTEST_CASE(a_volume_on_disk_that_grows_beyond_its_limit_ends_the_pod),
         KTEST_CASE(init_containers_run_first_and_a_failed_one_fails_the_pod),
         KTEST_CASE(says_why_a_container_waits),
