@@ -10,8 +10,21 @@ static bool is(const struct kn_request *r, const char *group, const char *plural
 
 static struct kn_status forbid(struct kn_request *r, struct kn_sv name, const char *why)
 {
-    return kn_error(KN_FORBIDDEN, "%.*s \"%.*s\" is forbidden: %s",
-                    KN_SV_ARG(kn_qualified_resource(r->arena, r)), KN_SV_ARG(name), why);
+    const struct kn_resource *hub = r->resource->hub;
+    struct kn_status s = kn_error(KN_FORBIDDEN, "%.*s \"%.*s\" is forbidden: %s",
+                                  KN_SV_ARG(kn_qualified_resource(r->arena, r)), KN_SV_ARG(name),
+                                  why);
+    struct kn_buf b KN_CLEANUP(kn_buf_done) = KN_BUF(64 << 10);
+    kn_buf_addc(&b, "{\"name\":");
+    kn_json_encode_str(&b, name);
+    if (hub->group.len) {
+        kn_buf_addc(&b, ",\"group\":");
+        kn_json_encode_str(&b, hub->group);
+    }
+    kn_buf_addc(&b, ",\"kind\":");
+    kn_json_encode_str(&b, hub->plural);
+    kn_buf_addc(&b, "}");
+    return b.failed ? s : kn_status_with_details(s, kn_buf_sv(&b));
 }
 
 // -- NamespaceLifecycle ----------------------------------------------------------------------------
@@ -159,7 +172,14 @@ static struct kn_status priority(struct kn_request *r, struct kn_json *obj)
                                       "%lld from the given PriorityClass name",
                                       (long long)kn_json_int(given, 0), (long long)value).ptr);
     kn_json_set_int(r->arena, spec, KN_K_priority, value);
-    if (!kn_json_get(spec, KN_K_preemptionPolicy))
+    const struct kn_json *policy = kn_json_get(spec, KN_K_preemptionPolicy);
+    if (policy && !kn_sv_is(kn_json_str(policy), "PreemptLowerPriority"))
+        return forbid(r, KN_JSON_STR_AT(obj, KN_K_metadata, KN_K_name),
+                      kn_arena_printf(r->arena, "the string value of PreemptionPolicy (%.*s) must "
+                                      "not be provided in pod spec; priority admission controller "
+                                      "computed PreemptLowerPriority from the given PriorityClass "
+                                      "name", KN_SV_ARG(kn_json_str(policy))).ptr);
+    if (!policy)
         kn_json_set_str(r->arena, spec, KN_K_preemptionPolicy, KN_SV("PreemptLowerPriority"));
     return KN_STATUS_OK;
 }
@@ -204,8 +224,11 @@ static void taint_new_node(struct kn_request *r, struct kn_json *obj)
 
 struct kn_status kn_admit_mutate(struct kn_request *r, struct kn_json *obj, const struct kn_obj *old)
 {
-    if (old)
+    if (old) {
+        if (is(r, "", "pods") && r->subresource.len == 0)
+            default_tolerations(r, obj);
         return KN_STATUS_OK;
+    }
     KN_TRY(namespace_lifecycle(r, obj));
     if (is(r, "", "pods") && r->subresource.len == 0) {
         KN_TRY(service_account(r, obj));

@@ -2,6 +2,7 @@
 #include "apiserver/alloc.h"
 #include "apiserver/internal.h"
 #include "codec/base64.h"
+#include "meta/validate.h"
 
 static bool is(const struct kn_request *r, const char *group, const char *plural)
 {
@@ -14,7 +15,7 @@ static bool has_generation(const struct kn_resource *hub)
 {
     static const char *const plurals[] = {
         "deployments", "replicasets", "daemonsets", "statefulsets", "pods", "replicationcontrollers",
-        "podtemplates",
+        "podtemplates", "endpointslices",
         "jobs", "cronjobs", "networkpolicies", "poddisruptionbudgets", "ingresses",
         "horizontalpodautoscalers", "customresourcedefinitions", "certificatesigningrequests"};
     for (size_t i = 0; i < KN_ARRAY_LEN(plurals); i++)
@@ -190,17 +191,38 @@ static void set_families(struct kn_request *r, struct kn_json *spec)
         struct kn_json *f = kn_json_set(r->arena, spec, KN_K_ipFamilies, kn_json_new_array(r->arena));
         kn_json_append(f, kn_json_new_str(r->arena, KN_SV("IPv4")));
     }
-    if (kn_json_str(kn_json_get(spec, KN_K_ipFamilyPolicy)).len == 0)
+    if (!kn_json_get(spec, KN_K_ipFamilyPolicy)) // "" is refused by validation
         kn_json_set_str(r->arena, spec, KN_K_ipFamilyPolicy, KN_SV("SingleStack"));
 }
 
-static struct kn_status allocate_for(struct kn_request *r, struct kn_json *obj,
-                                         const struct kn_json *old_spec)
+// Addresses that contradict each other are refused before any is taken: an undo could not tell which
+// of them are ours.
+static struct kn_status refuse_contradiction(struct kn_request *r, const struct kn_json *obj,
+                                             const struct kn_json *old)
 {
+    const struct kn_json *spec = kn_json_get(obj, KN_K_spec);
+    const struct kn_json *list = kn_json_get(spec, KN_K_clusterIPs);
+    const struct kn_json *list_before = kn_json_get(kn_json_get(old, KN_K_spec), KN_K_clusterIPs);
+    struct kn_sv ip = kn_json_str(kn_json_get(spec, KN_K_clusterIP));
+    if (kn_json_len(list) == 0 || (list_before && kn_json_equal(list, list_before)))
+        return KN_STATUS_OK; // only clusterIP was changed
+    if (kn_json_len(list) == 1 && kn_sv_eq(kn_json_str(kn_json_first(list)), ip))
+        return KN_STATUS_OK;
+    struct kn_problems p;
+    kn_problems_init(&p, r->arena);
+    kn_validate(r->resource->hub, NULL, obj, old, &p);
+    return kn_problems_status(&p, KN_SV(""), KN_SV("Service"), r->name);
+}
+
+static struct kn_status allocate_for(struct kn_request *r, struct kn_json *obj,
+                                     const struct kn_json *old)
+{
+    const struct kn_json *old_spec = kn_json_get(old, KN_K_spec);
     struct kn_json *spec = kn_json_ensure_object(r->arena, obj, KN_K_spec);
     if (!wants_ip(spec))
         return KN_STATUS_OK;
     set_families(r, spec);
+    KN_TRY(refuse_contradiction(r, obj, old));
     struct kn_sv given = kn_json_str(kn_json_get(spec, KN_K_clusterIP));
     struct kn_sv old_ip = service_ip(old_spec);
     bool headless = kn_sv_is(kn_json_str(kn_json_get(old_spec, KN_K_clusterIP)), "None");
@@ -235,11 +257,11 @@ static struct kn_status allocate_for(struct kn_request *r, struct kn_json *obj,
 
 // The request of a create has no name: what is refused is called as the object is.
 static struct kn_status allocate_service(struct kn_request *r, struct kn_json *obj,
-                                         const struct kn_json *old_spec)
+                                         const struct kn_json *old)
 {
     struct kn_sv asked = r->name;
     r->name = KN_JSON_STR_AT(obj, KN_K_metadata, KN_K_name);
-    struct kn_status s = allocate_for(r, obj, old_spec);
+    struct kn_status s = allocate_for(r, obj, old);
     r->name = asked;
     return s;
 }
@@ -442,7 +464,7 @@ struct kn_status kn_prepare_update(struct kn_request *r, struct kn_json *obj,
     }
     struct kn_status s = KN_STATUS_OK;
     if (is(r, "", "services"))
-        s = allocate_service(r, obj, kn_json_get(old->root, KN_K_spec));
+        s = allocate_service(r, obj, old->root);
     if (has_generation(r->resource->hub) && !same_wish(obj, old->root))
         kn_json_set_int(r->arena, kn_json_get(obj, KN_K_metadata), KN_K_generation,
                         old->generation + 1);

@@ -12,7 +12,7 @@ static bool letter_or_digit(char c)
 
 static struct kn_sv too_long(struct kn_arena *a, size_t max)
 {
-    return kn_arena_printf(a, "must be no more than %zu bytes", max);
+    return kn_arena_printf(a, "must be no more than %zu characters", max);
 }
 
 static bool is_dns_label(struct kn_sv t)
@@ -119,12 +119,13 @@ struct kn_sv kn_name_qualified_problem(struct kn_arena *a, struct kn_sv text)
 struct kn_sv kn_name_label_value_problem(struct kn_arena *a, struct kn_sv text)
 {
     if (text.len > 63)
-        return too_long(a, 63);
+        return KN_SV("must be no more than 63 bytes"); // upstream's unit differs here
     if (text.len && !is_name_part(text))
         return KN_SV("a valid label must be an empty string or consist of alphanumeric characters, "
                      "'-', '_' or '.', and must start and end with an alphanumeric character (e.g. "
                      "'MyValue',  or 'my_value',  or '12345', regex used for validation is "
                      "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')");
+    (void)a;
     return KN_SV_NULL;
 }
 

@@ -131,7 +131,8 @@ static void check_tables(struct kn_problems *p, const struct kn_path *path,
     {
         struct kn_sv name = kn_json_key(m);
         const struct kn_field *f = kn_type_field_sv(type, name);
-        if (f)
+        bool status = (type->flags & KN_TYPE_KIND) && kn_sv_is(name, "status"); // of a template
+        if (f && !status)
             check_field(p, KN_PATH_SV(path, name), type, f, m, kn_json_get_sv(old, name));
     }
 }

@@ -96,6 +96,8 @@ bool kn_check_text(struct kn_problems *p, const struct kn_path *path, struct kn_
     struct kn_sv sentence = rule(p->arena, text);
     if (sentence.len)
         kn_check_invalid_text(p, path, text, "%.*s", KN_SV_ARG(sentence));
+    if (sentence.len && !text.len && rule == kn_name_qualified_problem) // upstream says both
+        kn_check_invalid_text(p, path, text, "%.*s", KN_SV_ARG(rule(p->arena, KN_SV("-"))));
     return sentence.len == 0;
 }
 
@@ -182,6 +184,32 @@ void kn_check_ip(struct kn_problems *p, const struct kn_path *path, struct kn_sv
     if (!kn_check_is_ip(text, &v6))
         kn_check_invalid_text(p, path, text,
                               "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+}
+
+static bool is_cidr(struct kn_sv text)
+{
+    bool v6;
+    ptrdiff_t slash = kn_sv_find(text, '/');
+    if (slash < 0 || !kn_check_is_ip(kn_sv_first(text, (size_t)slash), &v6))
+        return false;
+    struct kn_sv bits = kn_sv_from(text, (size_t)slash + 1);
+    int n = 0;
+    for (size_t i = 0; i < bits.len; i++) {
+        if (bits.ptr[i] < '0' || bits.ptr[i] > '9' ||
+            (i == 0 && bits.len > 1 && bits.ptr[0] == '0'))
+            return false;
+        n = n * 10 + (bits.ptr[i] - '0');
+        if (n > 128)
+            return false;
+    }
+    return bits.len > 0 && n <= (v6 ? 128 : 32);
+}
+
+void kn_check_cidr(struct kn_problems *p, const struct kn_path *path, struct kn_sv text)
+{
+    if (!is_cidr(text))
+        kn_check_invalid_text(p, path, text,
+                              "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
 }
 
 void kn_check_range(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v,

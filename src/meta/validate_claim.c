@@ -157,13 +157,20 @@ static void check_sources(struct kn_problems *p, const struct kn_path *path,
     if (n == 0)
         kn_check_required(p, path, "must specify a volume type");
     const struct kn_json *host = GET(spec, hostPath), *local = GET(spec, local),
-                         *csi = GET(spec, csi);
+                         *csi = GET(spec, csi), *nfs = GET(spec, nfs);
     if (host && kn_check_present(p, SUB(SUB(path, hostPath), path), TEXT(host, path), ""))
         kn_check_no_backsteps(p, SUB(SUB(path, hostPath), path), TEXT(host, path));
     if (local && kn_check_present(p, SUB(SUB(path, local), path), TEXT(local, path), ""))
         kn_check_no_backsteps(p, SUB(SUB(path, local), path), TEXT(local, path));
     if (local && !GET(spec, nodeAffinity))
         kn_check_required(p, SUB(path, nodeAffinity), "Local volume requires node affinity");
+    if (nfs) {
+        kn_check_present(p, SUB(SUB(path, nfs), server), TEXT(nfs, server), "");
+        kn_check_present(p, SUB(SUB(path, nfs), path), TEXT(nfs, path), "");
+        if (!kn_sv_starts(TEXT(nfs, path), KN_SV("/")))
+            kn_check_invalid_text(p, SUB(SUB(path, nfs), path), TEXT(nfs, path),
+                                  "must be an absolute path");
+    }
     if (csi) {
         kn_check_present(p, SUB(SUB(path, csi), driver), TEXT(csi, driver), "");
         kn_check_present(p, SUB(SUB(path, csi), volumeHandle), TEXT(csi, volumeHandle), "");
@@ -185,6 +192,48 @@ static void check_capacity(struct kn_problems *p, const struct kn_path *path,
         if (kn_check_is_one_of(kn_json_key(m), only))
             check_size(p, KN_PATH_KEY(path, kn_json_key(m)), m);
     }
+}
+
+static void add_requirements(struct kn_buf *b, const char *name, const struct kn_json *list)
+{
+    const struct kn_json *r;
+    kn_buf_addf(b, "\"%s\":%s", name, list ? "[" : "null");
+    KN_JSON_EACH(r, list)
+    {
+        kn_buf_addf(b, "%s{\"Key\":", r == kn_json_first(list) ? "" : ",");
+        kn_json_encode_str(b, TEXT(r, key));
+        kn_buf_addc(b, ",\"Operator\":");
+        kn_json_encode_str(b, TEXT(r, operator));
+        kn_buf_addc(b, ",\"Values\":");
+        if (GET(r, values))
+            kn_json_encode(b, GET(r, values));
+        else
+            kn_buf_addc(b, "null");
+        kn_buf_addc(b, "}");
+    }
+    kn_buf_addc(b, list ? "]" : "");
+}
+
+// With the names of upstream's internal type, which its message shows.
+static struct kn_sv show_affinity(struct kn_problems *p, const struct kn_json *affinity)
+{
+    struct kn_buf b KN_CLEANUP(kn_buf_done) = KN_BUF(64 << 10);
+    const struct kn_json *required = GET(affinity, required), *term;
+    const struct kn_json *terms = GET(required, nodeSelectorTerms);
+    if (!affinity)
+        return KN_SV("null");
+    kn_buf_addf(&b, "{\"Required\":%s", required ? "{\"NodeSelectorTerms\":" : "null");
+    kn_buf_addc(&b, !required ? "" : terms ? "[" : "null");
+    KN_JSON_EACH(term, terms)
+    {
+        kn_buf_addc(&b, term == kn_json_first(terms) ? "{" : ",{");
+        add_requirements(&b, "MatchExpressions", GET(term, matchExpressions));
+        kn_buf_addc(&b, ",");
+        add_requirements(&b, "MatchFields", GET(term, matchFields));
+        kn_buf_addc(&b, "}");
+    }
+    kn_buf_addf(&b, "%s%s}", terms ? "]" : "", required ? "}" : "");
+    return kn_arena_dup(p->arena, kn_buf_sv(&b));
 }
 
 static bool same_sources(const struct kn_json *spec, const struct kn_json *old)
@@ -222,4 +271,9 @@ void kn_check_persistent_volume(struct kn_problems *p, const struct kn_json *obj
                            "spec.persistentvolumesource is immutable after creation");
     kn_check_immutable(p, KN_PATH(NULL, "volumeMode"), GET(spec, volumeMode),
                        GET(GET(old, spec), volumeMode));
+    const struct kn_json *was = GET(GET(old, spec), nodeAffinity);
+    if (was && !kn_check_same(affinity, was)) // upstream names no "spec" here
+        kn_problem_add(p, KN_PROBLEM_INVALID, KN_PATH(NULL, "nodeAffinity"),
+                       show_affinity(p, affinity), "%s",
+                       "field is immutable, except for updating from beta label to GA");
 }

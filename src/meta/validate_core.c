@@ -203,25 +203,6 @@ static void check_node_kept(struct kn_problems *p, const struct kn_path *path,
                                                     : "field cannot be cleared once set");
 }
 
-static bool is_cidr(struct kn_sv text)
-{
-    bool v6;
-    ptrdiff_t slash = kn_sv_find(text, '/');
-    if (slash < 0 || !kn_check_is_ip(kn_sv_first(text, (size_t)slash), &v6))
-        return false;
-    struct kn_sv bits = kn_sv_from(text, (size_t)slash + 1);
-    int n = 0;
-    for (size_t i = 0; i < bits.len; i++) {
-        if (bits.ptr[i] < '0' || bits.ptr[i] > '9' ||
-            (i == 0 && bits.len > 1 && bits.ptr[0] == '0'))
-            return false;
-        n = n * 10 + (bits.ptr[i] - '0');
-        if (n > 128)
-            return false;
-    }
-    return bits.len > 0 && n <= (v6 ? 128 : 32);
-}
-
 void kn_check_node(struct kn_problems *p, const struct kn_json *obj, const struct kn_json *old,
                    struct kn_sv sub)
 {
@@ -240,10 +221,7 @@ void kn_check_node(struct kn_problems *p, const struct kn_json *obj, const struc
     }
     KN_JSON_EACH(cidr, GET(spec, podCIDRs))
     {
-        if (!is_cidr(kn_json_str(cidr)))
-            kn_check_invalid(p, KN_PATH_AT(SUB(path, podCIDRs), i), cidr,
-                             "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
-        i++;
+        kn_check_cidr(p, KN_PATH_AT(SUB(path, podCIDRs), i++), kn_json_str(cidr));
     }
 }
 

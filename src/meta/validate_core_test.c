@@ -8,6 +8,7 @@
 #define KEY                                                                                        \
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. "           \
     "'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+#define PLACED "field is immutable, except for updating from beta label to GA"
 #define FIXED "field is immutable when `immutable` is set"
 
 KTEST(checks_config_maps_and_secrets)
@@ -205,6 +206,11 @@ KTEST(checks_volumes_and_claims)
         {SPEC("'capacity':null"),
          "spec.capacity: Required value, spec.capacity: Unsupported value: null: "
          "supported values: \"storage\""},
+        {SPEC("'hostPath':null,'nfs':{}"),
+         "spec.nfs.server: Required value, spec.nfs.path: Required value, spec.nfs.path: Invalid "
+         "value: \"\": must be an absolute path"},
+        {SPEC("'hostPath':null,'nfs':{'server':'s','path':'x'}"),
+         "spec.nfs.path: Invalid value: \"x\": must be an absolute path"},
     };
     VALIDATE_CREATE("v1", "PersistentVolume", volume, volumes);
     static const struct validate_sample volume_updates[] = {
@@ -212,6 +218,20 @@ KTEST(checks_volumes_and_claims)
          "spec.persistentvolumesource: Forbidden: "
          "spec.persistentvolumesource is immutable after creation"}};
     VALIDATE_UPDATE("v1", "PersistentVolume", volume, volume_updates);
+    static const char placed[] =
+        CLUSTER("PersistentVolume",
+                "'spec':{'accessModes':['ReadWriteOnce'],'capacity':{'storage':'1Gi'},"
+                "'hostPath':{'path':'/x'},'nodeAffinity':{'required':{'nodeSelectorTerms':["
+                "{'matchExpressions':[{'key':'k','operator':'In','values':['v']}]}]}}}");
+    static const struct validate_sample moves[] = {
+        {SPEC("'nodeAffinity':null"), "nodeAffinity: Invalid value: null: " PLACED},
+        {SPEC("'nodeAffinity':{'required':{'nodeSelectorTerms':[{'matchExpressions':["
+              "{'key':'x','operator':'Exists'}]}]}}"),
+         "nodeAffinity: Invalid value: {\"Required\":{\"NodeSelectorTerms\":[{"
+         "\"MatchExpressions\":[{\"Key\":\"x\",\"Operator\":\"Exists\",\"Values\":null}],"
+         "\"MatchFields\":null}]}}: " PLACED},
+    };
+    VALIDATE_UPDATE("v1", "PersistentVolume", placed, moves);
 }
 
 KTEST_MAIN(KTEST_CASE(checks_config_maps_and_secrets), KTEST_CASE(limits_the_size_of_data),

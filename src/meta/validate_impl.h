@@ -64,6 +64,7 @@ void kn_check_port_number_or_name(struct kn_problems *p, const struct kn_path *p
                                   const struct kn_json *v);
 bool kn_check_is_ip(struct kn_sv text, bool *ret_v6); // without leading zeros, without zone
 void kn_check_ip(struct kn_problems *p, const struct kn_path *path, struct kn_sv text);
+void kn_check_cidr(struct kn_problems *p, const struct kn_path *path, struct kn_sv text);
 
 // min to max: "must be between <min> and <max>, inclusive". Absent is fine.
 void kn_check_range(struct kn_problems *p, const struct kn_path *path, const struct kn_json *v,

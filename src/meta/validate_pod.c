@@ -12,7 +12,7 @@ static struct kn_sv search_problem(struct kn_arena *a, struct kn_sv text)
     if (kn_name_dns_subdomain_problem(a, kn_sv(out, out ? text.len : 0)).len == 0)
         return KN_SV_NULL;
     if (text.len > 253)
-        return KN_SV("must be no more than 253 bytes");
+        return KN_SV("must be no more than 253 characters");
     return KN_SV(
         "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, "
         "'-', '_' or '.', and must start and end with an alphanumeric character (e.g. "

@@ -300,6 +300,13 @@ static void check_balancer(struct kn_problems *p, const struct kn_path *path,
     bool balancer = kn_sv_is(TEXT(spec, type), "LoadBalancer");
     if (!balancer && kn_json_len(GET(spec, loadBalancerSourceRanges)))
         kn_check_forbidden(p, KN_PATH(path, "LoadBalancerSourceRanges"), only);
+    const struct kn_json *range;
+    int64_t i = 0;
+    KN_JSON_EACH(range, GET(spec, loadBalancerSourceRanges))
+    {
+        kn_check_cidr(p, KN_PATH_AT(KN_PATH(path, "LoadBalancerSourceRanges"), i++),
+                      kn_sv_trim(kn_json_str(range)));
+    }
     if (!balancer && GET(spec, allocateLoadBalancerNodePorts))
         kn_check_forbidden(p, SUB(path, allocateLoadBalancerNodePorts), only);
     if (!balancer && GET(spec, loadBalancerClass))

@@ -40,6 +40,12 @@ KTEST(checks_services)
         {SPEC("'clusterIP':'None','clusterIPs':['None'],'type':'NodePort'"),
          "spec.clusterIPs[0]: Invalid value: \"None\": may not be set to 'None' for NodePort "
          "services"},
+        {SPEC("'type':'LoadBalancer','loadBalancerSourceRanges':[' 10.0.0.0/8','10.0.0.0/8x']"),
+         "spec.LoadBalancerSourceRanges[1]: Invalid value: \"10.0.0.0/8x\": must be a valid CIDR "
+         "value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"},
+        {SPEC("'ipFamilyPolicy':''"),
+         "spec.ipFamilyPolicy: Unsupported value: \"\": supported values: \"PreferDualStack\", "
+         "\"RequireDualStack\", \"SingleStack\""},
         {SPEC("'clusterIP':'10.0.0.2'"),
          "spec.clusterIPs: Invalid value: [\"10.0.0.1\"]: first value must match `clusterIP`"},
         {SPEC("'clusterIP':'x','clusterIPs':['x']"),

@@ -292,10 +292,8 @@ static void check_source(struct kn_problems *p, const struct kn_path *volume,
         check_token(p, volume, SUB(at, serviceAccountToken), v);
     if ((v = GET(source, clusterTrustBundle)) && ++n)
         kn_check_present(p, SUB(SUB(at, clusterTrustBundle), path), TEXT(v, path), "");
-    if (n > 1)
+    if (n > 1) // none is fine
         kn_check_forbidden(p, at, "may not specify more than 1 volume type per source");
-    else if (n == 0 && !GET(source, podCertificate))
-        kn_check_required(p, at, "must specify a volume type");
 }
 
 static void check_projected(struct kn_problems *p, const struct kn_path *path,
