@@ -386,6 +386,50 @@ KTEST(services_keep_their_address_and_take_no_other)
     expect(admin, "POST", path, text, 422, "provided IP is already allocated");
 }
 
+// Refused before an address is taken: what is refused gives none back that others have.
+KTEST(addresses_that_contradict_each_other_are_refused)
+{
+    static const struct {
+        const char *spec, *problem;
+    } rows[] = {
+        {"\"clusterIPs\":[\"None\"]", "must be empty when `clusterIP` is not specified"},
+        {"\"clusterIP\":\"None\",\"clusterIPs\":[\"x\"]", "first value must match `clusterIP`"},
+        {"\"clusterIP\":\"None\",\"clusterIPs\":[\"None\",\"None\"]",
+         "'None' must be the first and only value"},
+        {"\"clusterIPs\":[\"10.96.0.78\"]", "must be empty when `clusterIP` is not specified"},
+    };
+    static const char path[] = "/api/v1/namespaces/default/services";
+    static const char body[] = "{\"metadata\":{\"name\":\"%s\"},\"spec\":{%s,\"ports\":[{\"port\":80}]}}";
+    char text[512];
+    snprintf(text, sizeof text, body, "holder", "\"clusterIP\":\"10.96.0.78\"");
+    expect(admin, "POST", path, text, 201, NULL);
+    for (size_t i = 0; i < KN_ARRAY_LEN(rows); i++) {
+        snprintf(text, sizeof text, body, "torn", rows[i].spec);
+        expect(admin, "POST", path, text, 422, rows[i].problem);
+    }
+    snprintf(text, sizeof text, body, "second", "\"clusterIP\":\"10.96.0.78\"");
+    expect(admin, "POST", path, text, 422, "provided IP is already allocated");
+}
+
+KTEST(a_pod_that_loses_its_tolerations_gets_the_usual_ones_back)
+{
+    static const char path[] = "/api/v1/namespaces/default/pods";
+    expect(admin, "POST", "/api/v1/namespaces/default/serviceaccounts",
+           "{\"metadata\":{\"name\":\"tolerant\"}}", 201, NULL);
+    static const char pod[] = "{\"metadata\":{\"name\":\"tolerant\"},\"spec\":{%s\"serviceAccountName\":"
+                              "\"tolerant\",\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}";
+    char text[512];
+    snprintf(text, sizeof text, pod, "\"preemptionPolicy\":\"Never\",");
+    expect(admin, "POST", path, text, 403, "the string value of PreemptionPolicy (Never) must not be");
+    snprintf(text, sizeof text, pod, "");
+    expect(admin, "POST", path, text, 201, NULL);
+    struct reply r = ask(admin, "PATCH", "/api/v1/namespaces/default/pods/tolerant",
+                         "application/merge-patch+json", "{\"spec\":{\"tolerations\":null}}");
+    ktest_eq_int(r.status, 200);
+    ktest_eq_int(kn_json_len(KN_JSON_AT(r.body, KN_K_spec, KN_K_tolerations)), 2);
+    kn_arena_free(r.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest all[] = {
@@ -402,6 +446,8 @@ int main(void)
         KTEST_CASE(an_old_deployment_is_stored_in_the_new_form),
         KTEST_CASE(services_get_addresses_and_ports_once),
         KTEST_CASE(services_keep_their_address_and_take_no_other),
+        KTEST_CASE(addresses_that_contradict_each_other_are_refused),
+        KTEST_CASE(a_pod_that_loses_its_tolerations_gets_the_usual_ones_back),
     };
     return cmocka_run_group_tests_name("apiserver", all, set_up, tear_down);
 }

@@ -6,19 +6,23 @@
 
 // -- selectors and templates ------------------------------------------------------------------
 
-// word: what upstream calls the kind in its sentence.
-static void check_selector(struct kn_problems *p, const struct kn_path *path,
+// word: what upstream calls the kind in its sentence. False: it is no selector.
+static bool check_selector(struct kn_problems *p, const struct kn_path *path,
                            const struct kn_json *s, const char *word)
 {
     if (!s) {
         kn_check_required(p, path, "");
-        return;
+        return true;
     }
+    size_t before = p->len;
     kn_check_label_selector(p, path, s);
+    bool valid = p->len == before;
     if (!kn_json_len(GET(s, matchLabels)) && !kn_json_len(GET(s, matchExpressions)))
         kn_check_invalid(p, path, s, "empty selector is invalid for %s", word);
+    return valid;
 }
 
+// No selector selects nothing, an empty one everything.
 static void check_selects_template(struct kn_problems *p, const struct kn_path *path,
                                    const struct kn_json *s, const struct kn_json *labels)
 {
@@ -26,8 +30,8 @@ static void check_selects_template(struct kn_problems *p, const struct kn_path *
     struct kn_status status = kn_label_selector_of(p->arena, s, &selector);
     bool parsed = kn_ok(status); // what is wrong with it has been said
     kn_status_done(&status);
-    if (!parsed || !s || kn_selector_is_empty(selector) ||
-        kn_selector_matches_labels(selector, labels))
+    if (!parsed ||
+        (s && (kn_selector_is_empty(selector) || kn_selector_matches_labels(selector, labels))))
         return;
     struct kn_sv shown = labels ? kn_check_show(p, labels) : KN_SV("null");
     kn_problem_add(p, KN_PROBLEM_INVALID, path, shown, "%s",
@@ -54,6 +58,12 @@ static void check_selected(struct kn_problems *p, const struct kn_path *path,
 {
     check_selects_template(p, SUB(SUB(SUB(path, template), metadata), labels), GET(spec, selector),
                            GET(GET(GET(spec, template), metadata), labels));
+}
+
+static void say_no_selector(struct kn_problems *p, const struct kn_path *path,
+                            const struct kn_json *spec)
+{
+    kn_check_invalid(p, SUB(path, selector), GET(spec, selector), "invalid label selector");
 }
 
 static void check_selector_kept(struct kn_problems *p, const struct kn_path *path,
@@ -199,8 +209,10 @@ void kn_check_deployment(struct kn_problems *p, const struct kn_json *obj,
         return;
     }
     kn_check_not_negative(p, SUB(path, replicas), GET(spec, replicas));
-    check_selector(p, SUB(path, selector), GET(spec, selector), "deployment");
-    check_selected(p, path, spec);
+    if (check_selector(p, SUB(path, selector), GET(spec, selector), "deployment"))
+        check_selected(p, path, spec);
+    else
+        say_no_selector(p, path, spec);
     check_template(p, SUB(path, template), GET(spec, template), NULL, "ReplicaSet");
     check_deployment_strategy(p, SUB(path, strategy), GET(spec, strategy));
     kn_check_not_negative(p, SUB(path, minReadySeconds), GET(spec, minReadySeconds));
@@ -225,8 +237,10 @@ void kn_check_replica_set(struct kn_problems *p, const struct kn_json *obj,
     }
     kn_check_not_negative(p, SUB(path, replicas), GET(spec, replicas));
     kn_check_not_negative(p, SUB(path, minReadySeconds), GET(spec, minReadySeconds));
-    check_selector(p, SUB(path, selector), GET(spec, selector), "deployment");
-    check_selected(p, path, spec);
+    if (check_selector(p, SUB(path, selector), GET(spec, selector), "deployment"))
+        check_selected(p, path, spec);
+    else
+        say_no_selector(p, path, spec);
     check_template(p, SUB(path, template), GET(spec, template), NULL, "ReplicaSet");
     check_selector_kept(p, path, spec, GET(old, spec));
 }
@@ -345,8 +359,10 @@ void kn_check_stateful_set(struct kn_problems *p, const struct kn_json *obj,
     if (TEXT(spec, serviceName).len)
         kn_check_text(p, SUB(path, serviceName), TEXT(spec, serviceName),
                       kn_name_dns_label_problem);
-    check_selector(p, SUB(path, selector), GET(spec, selector), "statefulset");
-    check_selected(p, path, spec);
+    if (check_selector(p, SUB(path, selector), GET(spec, selector), "statefulset"))
+        check_selected(p, path, spec);
+    else
+        say_no_selector(p, path, spec);
     check_template(p, SUB(path, template), GET(spec, template), GET(spec, volumeClaimTemplates),
                    "StatefulSet");
     check_set_kept(p, path, spec, GET(old, spec));
@@ -394,8 +410,10 @@ void kn_check_daemon_set(struct kn_problems *p, const struct kn_json *obj,
         return;
     }
     check_selector_kept(p, path, spec, GET(old, spec));
-    check_selector(p, SUB(path, selector), GET(spec, selector), "daemonset");
-    check_selected(p, path, spec);
+    // an absent selector is told of by the labels, which it does not select
+    if (!GET(spec, selector) ||
+        check_selector(p, SUB(path, selector), GET(spec, selector), "daemonset"))
+        check_selected(p, path, spec);
     check_template(p, SUB(path, template), GET(spec, template), NULL, "DaemonSet");
     kn_check_not_negative(p, SUB(path, minReadySeconds), GET(spec, minReadySeconds));
     check_daemon_strategy(p, SUB(path, updateStrategy), GET(spec, updateStrategy));

@@ -19,7 +19,11 @@ KTEST(checks_deployments)
 {
     static const struct validate_sample samples[] = {
         {"{}", ""},
-        {SPEC("'selector':null"), "spec.selector: Required value"},
+        {SPEC("'selector':null"), "spec.selector: Required value, " MISMATCH},
+        {SPEC("'selector':{'matchExpressions':[{'key':'x','operator':'Like'}]}"),
+         "spec.selector.matchExpressions[0].operator: Invalid value: \"Like\": not a valid selector "
+         "operator, spec.selector: Invalid value: {\"matchLabels\":{\"x\":\"y\"},"
+         "\"matchExpressions\":[{\"key\":\"x\",\"operator\":\"Like\"}]}: invalid label selector"},
         {SPEC("'selector':{'matchLabels':null}"),
          "spec.selector: Invalid value: {}: empty selector is invalid for deployment"},
         {SPEC("'selector':{'matchLabels':{'x':'z'}}"), MISMATCH},
