@@ -13,33 +13,57 @@
 #define LISTENS 0x0A
 #define UDP_BOUND 0x07
 
-// The inode of a socket in one of the kernel's tables that is bound to the port; 0: there is none.
-static uint64_t bound_in(const char *table, int64_t port)
+static int64_t hex(struct kn_sv text)
 {
-    bool udp = strstr(table, "udp") != NULL;
-    struct kn_buf text = KN_BUF(TABLE_MAX);
-    uint64_t found = 0;
-    KN_IGNORE(kn_file_read(table, TABLE_MAX, &text));
-    const char *line = kn_buf_cstr(&text);
-    while (!found && (line = strchr(line, '\n'))) {
-        unsigned local, state;
-        unsigned long long inode;
-        line++;
-        // sl local:port remote:port state queues timers retransmits uid timeout inode
-        if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %llu",
-                   &local, &state, &inode) == 3 &&
-            local == port && state == (udp ? UDP_BOUND : LISTENS))
-            found = inode;
+    int64_t n = 0;
+    for (size_t i = 0; i < text.len && i < 8 && isxdigit((unsigned char)text.ptr[i]); i++) {
+        int c = tolower((unsigned char)text.ptr[i]);
+        n = n * 16 + (c <= '9' ? c - '0' : c - 'a' + 10);
     }
+    return n;
+}
+
+static struct kn_sv next_word(struct kn_sv *line)
+{
+    while (line->len && line->ptr[0] == ' ')
+        *line = kn_sv_from(*line, 1);
+    return kn_sv_cut(line, ' ');
+}
+
+// One line: "sl: local:port remote:port state queues timers retransmits uid timeout inode ...".
+// The inode of its socket if it is bound to the port in this state, else 0.
+static int64_t inode_in(struct kn_sv line, int64_t port, int64_t state)
+{
+    struct kn_sv words[10], number;
+    int64_t inode = 0;
+    for (size_t i = 0; i < KN_ARRAY_LEN(words); i++)
+        words[i] = next_word(&line);
+    number = words[1];
+    kn_sv_cut(&number, ':');
+    if (hex(number) != port || hex(words[3]) != state)
+        return 0;
+    return kn_ok_done(kn_num_parse(words[9], 0, INT64_MAX, &inode)) ? inode : 0;
+}
+
+// The inode of a socket in one of the kernel's tables that is bound to the port; 0: there is none.
+static int64_t bound_in(const char *table, int64_t port)
+{
+    int64_t state = strstr(table, "udp") ? UDP_BOUND : LISTENS, found = 0;
+    struct kn_buf text = KN_BUF(TABLE_MAX);
+    KN_IGNORE(kn_file_read(table, TABLE_MAX, &text));
+    struct kn_sv rest = kn_buf_sv(&text);
+    kn_sv_cut(&rest, '\n'); // the heads of the columns
+    while (!found && rest.len)
+        found = inode_in(kn_sv_cut(&rest, '\n'), port, state);
     kn_buf_done(&text);
     return found;
 }
 
-static bool has_socket(const char *pid, uint64_t inode)
+static bool has_socket(const char *pid, int64_t inode)
 {
     char path[PATH_MAX], want[64], link[64];
     snprintf(path, sizeof path, "/proc/%s/fd", pid);
-    snprintf(want, sizeof want, "socket:[%llu]", (unsigned long long)inode);
+    snprintf(want, sizeof want, "socket:[%lld]", (long long)inode);
     DIR *d = opendir(path);
     bool found = false;
     for (struct dirent *e; d && !found && (e = readdir(d));) {
