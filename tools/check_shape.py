@@ -11,6 +11,7 @@ LONGER = {
     ("src/cmd/up.c", "kn_verb_up"): "the order in which a cluster starts, read from top to bottom",
     ("src/wire/client1.c", "read_head"): "one state machine over the lines of a head",
     ("src/meta/patch_strategic_test.c", "merges_lists_of_a_pod_by_their_keys"): "a table of cases",
+    ("src/meta/validate_core_test.c", "checks_volumes_and_claims"): "a table of cases",
     ("src/meta/validate_pod_test.c", "checks_the_rest_of_a_pod"): "a table of cases",
     ("src/meta/validate_service_test.c", "checks_services"): "a table of cases",
     ("src/network/service_view_test.c", "a_service_becomes_the_elements_that_it_needs"):

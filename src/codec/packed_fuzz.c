@@ -1,5 +1,5 @@
-// Any bytes as a compressed stream and as a tar archive, and both at once, as image layers come; and
-// as base64 in both alphabets: what decodes encodes to something that decodes to the same.
+// Any bytes as a compressed stream and as a tar archive, and both at once, as image layers come;
+// and as base64 in both alphabets: what decodes encodes to something that decodes to the same.
 #include "codec/base64.h"
 #include "codec/inflate.h"
 #include "codec/tar.h"

@@ -1,5 +1,5 @@
-// A document and a patch, separated by a NUL: the patch is applied as a JSON patch and as a merge patch.
-// What comes out is a tree that can be written and read again.
+// A document and a patch, separated by a NUL: the patch is applied as a JSON patch and as a merge
+// patch. What comes out is a tree that can be written and read again.
 #include "meta/patch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,5 +1,5 @@
-// Any text as a label selector, a field selector and, as JSON, a selector object: each is asked about
-// an object.
+// Any text as a label selector, a field selector and, as JSON, a selector object: each is asked
+// about an object.
 #include "meta/obj.h"
 #include "meta/resources.h"
 #include "meta/selector.h"

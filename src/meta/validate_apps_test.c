@@ -21,8 +21,8 @@ KTEST(checks_deployments)
         {"{}", ""},
         {SPEC("'selector':null"), "spec.selector: Required value, " MISMATCH},
         {SPEC("'selector':{'matchExpressions':[{'key':'x','operator':'Like'}]}"),
-         "spec.selector.matchExpressions[0].operator: Invalid value: \"Like\": not a valid selector "
-         "operator, spec.selector: Invalid value: {\"matchLabels\":{\"x\":\"y\"},"
+         "spec.selector.matchExpressions[0].operator: Invalid value: \"Like\": not a valid "
+         "selector operator, spec.selector: Invalid value: {\"matchLabels\":{\"x\":\"y\"},"
          "\"matchExpressions\":[{\"key\":\"x\",\"operator\":\"Like\"}]}: invalid label selector"},
         {SPEC("'selector':{'matchLabels':null}"),
          "spec.selector: Invalid value: {}: empty selector is invalid for deployment"},
