@@ -94,7 +94,13 @@ static struct kn_status repair(struct kn_own_service *o, size_t i, struct kn_are
     KN_TRY(kn_patch_merge(a, obj, want));
     if (kn_json_equal(obj, now->root))
         return KN_STATUS_OK;
-    return kn_client_update(o->client, r, ns, name, NULL, obj, NULL);
+    struct kn_status s = kn_client_update(o->client, r, ns, name, NULL, obj, NULL);
+    if (s.code != KN_INVALID)
+        return s;
+    // something else in it contradicts what it must be: it is made anew by the deletion's event
+    kn_status_done(&s);
+    struct kn_delete_options options = {.grace_seconds = -1, .uid = now->uid};
+    return kn_client_delete(o->client, r, ns, name, &options);
 }
 
 static struct kn_status reconcile(void *ctx, struct kn_sv key __attribute__((unused)),
@@ -134,7 +140,10 @@ struct kn_status kn_own_service_start(struct kn_apiserver *s)
     for (size_t i = 0; i < KN_ARRAY_LEN(kinds); i++)
         kn_cache_subscribe(kn_rest_find(s, resource_of(i))->cache, on_change, o, false);
     KN_TRY(kn_apiserver_local(s, "system:apiserver", groups, &o->client));
-    KN_TRY(kn_wrap(reconcile(o, KN_SV_NULL, NULL), "the service of this server"));
+    // What somebody has made of the service must not keep the server from starting: who could put
+    // it right then?
+    if (!kn_log_status(KN_LOG_ERROR, reconcile(o, KN_SV_NULL, NULL), "the service of this server"))
+        kn_controller_add(o->controller, KN_SV("kubernetes"));
     return kn_controller_start(o->controller);
 }
 

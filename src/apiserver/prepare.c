@@ -214,11 +214,58 @@ static struct kn_status refuse_contradiction(struct kn_request *r, const struct 
     return kn_problems_status(&p, KN_SV(""), KN_SV("Service"), r->name);
 }
 
+static bool same_member(const struct kn_json *a, const struct kn_json *b, enum kn_atom key)
+{
+    const struct kn_json *x = kn_json_get(a, key), *y = kn_json_get(b, key);
+    return x && y && kn_json_equal(x, y);
+}
+
+static bool same_node_ports(const struct kn_json *spec, const struct kn_json *old)
+{
+    const struct kn_json *p;
+    KN_JSON_EACH(p, kn_json_get(spec, KN_K_ports))
+    {
+        int64_t port = kn_json_int(kn_json_get(p, KN_K_nodePort), 0);
+        if (port && !old_has_port(old, port))
+            return false;
+    }
+    return true;
+}
+
+// With another type goes what only the old one has, if it is as it was: who changes the type alone
+// need not name all of that.
+static void drop_with_type(struct kn_json *spec, const struct kn_json *old)
+{
+    static const enum kn_atom of_balancers[] = {
+        KN_K_allocateLoadBalancerNodePorts, KN_K_loadBalancerClass, KN_K_loadBalancerSourceRanges};
+    if (!old || same_member(spec, old, KN_K_type))
+        return;
+    bool balancer = kn_sv_is(kn_json_str(kn_json_get(spec, KN_K_type)), "LoadBalancer");
+    for (size_t i = 0; i < KN_ARRAY_LEN(of_balancers) && !balancer; i++)
+        if (same_member(spec, old, of_balancers[i]))
+            kn_json_remove(spec, of_balancers[i]);
+    if (!wants_ports(spec) && same_member(spec, old, KN_K_externalTrafficPolicy))
+        kn_json_remove(spec, KN_K_externalTrafficPolicy);
+    if (!wants_ports(spec) && same_member(spec, old, KN_K_healthCheckNodePort))
+        kn_json_remove(spec, KN_K_healthCheckNodePort);
+    static const enum kn_atom of_addresses[] = {KN_K_clusterIP, KN_K_clusterIPs, KN_K_ipFamilies,
+                                                KN_K_ipFamilyPolicy, KN_K_internalTrafficPolicy};
+    for (size_t i = 0; i < KN_ARRAY_LEN(of_addresses) && !wants_ip(spec); i++)
+        if (same_member(spec, old, of_addresses[i]))
+            kn_json_remove(spec, of_addresses[i]);
+    struct kn_json *p;
+    if (!wants_ports(spec) && same_node_ports(spec, old))
+        for (p = kn_json_first(kn_json_get(spec, KN_K_ports)); p;
+             p = kn_json_next(kn_json_get(spec, KN_K_ports), p))
+            kn_json_remove(p, KN_K_nodePort);
+}
+
 static struct kn_status allocate_for(struct kn_request *r, struct kn_json *obj,
                                      const struct kn_json *old)
 {
     const struct kn_json *old_spec = kn_json_get(old, KN_K_spec);
     struct kn_json *spec = kn_json_ensure_object(r->arena, obj, KN_K_spec);
+    drop_with_type(spec, old_spec);
     if (!wants_ip(spec))
         return KN_STATUS_OK;
     set_families(r, spec);

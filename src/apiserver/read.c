@@ -51,7 +51,9 @@ struct lister {
 
 static bool selected(const struct lister *l, const struct kn_obj *o)
 {
-    return kn_selector_matches_labels(l->labels, o->labels) &&
+    const struct kn_request *r = l->r;
+    return (!r->resource->namespaced || r->ns.len == 0 || kn_sv_eq(o->ns, r->ns)) &&
+           kn_selector_matches_labels(l->labels, o->labels) &&
            kn_selector_matches_fields(l->fields, o->root);
 }
 
@@ -126,13 +128,17 @@ static struct kn_status read_token(struct kn_request *r, int64_t *rev, struct kn
     struct kn_status s = kn_base64_decode(&plain, r->options.continue_token, KN_BASE64_URL);
     struct kn_sv rest = kn_arena_dup(r->arena, kn_buf_sv(&plain));
     kn_buf_done(&plain);
+    *ns = *name = KN_SV_NULL;
     if (kn_ok(s)) {
         struct kn_sv number = kn_sv_cut(&rest, '\n');
         *ns = kn_sv_cut(&rest, '\n');
         *name = rest;
         s = kn_num_parse(number, 1, INT64_MAX, rev);
     }
-    if (!kn_ok(s) || name->len == 0) {
+    // The token is the client's to write: it must not lead out of what the request may read.
+    bool inside = !r->resource->namespaced || r->ns.len == 0 || kn_sv_eq(*ns, r->ns);
+    bool plain_parts = kn_sv_find(*ns, '/') < 0 && kn_sv_find(*name, '/') < 0;
+    if (!kn_ok(s) || name->len == 0 || !inside || !plain_parts) {
         kn_status_done(&s);
         return kn_error(KN_BAD_REQUEST, "invalid continue token: continue key is not valid");
     }

@@ -214,6 +214,33 @@ KTEST(the_service_of_the_server_is_put_right_when_it_is_changed)
     ktest_true(has(service, "\"mine\":\"stays\"") && !has(service, "selector"));
     expect(admin, "DELETE", service, NULL, 200, NULL);
     ktest_until(has(service, "\"clusterIP\":\"10.96.0.1\""));
+    // what contradicts the type that it must have
+    merge(service, "{\"spec\":{\"type\":\"NodePort\",\"externalTrafficPolicy\":\"Local\"}}");
+    ktest_until(has(service, "\"type\":\"ClusterIP\"") && !has(service, "externalTrafficPolicy"));
+    ktest_until(has(service, "\"clusterIP\":\"10.96.0.1\""));
+}
+
+KTEST(a_service_changes_its_type_without_more_words)
+{
+    static const char path[] = "/api/v1/namespaces/default/services/turned";
+    static const char *const types[] = {"NodePort", "ClusterIP", "LoadBalancer", "ClusterIP", "NodePort",
+                                        "ClusterIP"};
+    char body[512];
+    expect(admin, "POST", "/api/v1/namespaces/default/services",
+           "{\"metadata\":{\"name\":\"turned\"},\"spec\":{\"ports\":[{\"port\":80}]}}", 201, NULL);
+    for (size_t i = 0; i < KN_ARRAY_LEN(types); i++) {
+        snprintf(body, sizeof body, "{\"spec\":{\"type\":\"%s\"}}", types[i]);
+        struct reply r = ask(admin, "PATCH", path, "application/merge-patch+json", body);
+        ktest_eq_int(r.status, 200);
+        kn_arena_free(r.arena);
+        ktest_true(has(path, "nodePort\":") == (strcmp(types[i], "ClusterIP") != 0));
+    }
+    struct reply r = ask(admin, "PATCH", path, "application/merge-patch+json",
+                         "{\"spec\":{\"type\":\"ExternalName\",\"externalName\":\"example.com\"}}");
+    ktest_eq_int(r.status, 200);
+    kn_arena_free(r.arena);
+    ktest_true(!has(path, "clusterIP"));
+    expect(admin, "DELETE", path, NULL, 200, NULL);
 }
 
 KTEST(health_is_told_check_by_check)
@@ -439,6 +466,7 @@ int main(void)
         KTEST_CASE(acts_as_somebody_else_only_with_the_right_to),
         KTEST_CASE(begins_with_what_a_cluster_needs),
         KTEST_CASE(the_service_of_the_server_is_put_right_when_it_is_changed),
+        KTEST_CASE(a_service_changes_its_type_without_more_words),
         KTEST_CASE(health_is_told_check_by_check),
         KTEST_CASE(components_say_how_they_are),
         KTEST_CASE(pages_a_list_as_it_was_at_its_first_page),

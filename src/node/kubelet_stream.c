@@ -10,6 +10,7 @@
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/thread.h"
+#include "node/exec_process.h"
 #include "node/log_reader.h"
 #include "node/shim_client.h"
 
@@ -161,28 +162,13 @@ static void put_size(struct session *s, struct kn_arena *a, struct kn_json *proc
 
 static struct kn_status process_file(struct session *s, const char *exec_id, struct kn_arena *a)
 {
-    char path[PATH_MAX];
-    struct kn_buf text = KN_BUF(8u << 20), out = KN_BUF(4u << 20);
-    struct kn_json *root;
-    snprintf(path, sizeof path, "%s/config.json", s->c.bundle);
-    struct kn_status st = kn_file_read(path, 4u << 20, &text);
-    if (kn_ok(st))
-        st = kn_json_parse(a, kn_buf_sv(&text), NULL, &root);
-    if (kn_ok(st)) {
-        struct kn_json *p = kn_json_get_sv(root, KN_SV("process")), *args = kn_json_new_array(a);
-        for (size_t i = 0; s->argv[i]; i++)
-            kn_json_append(args, kn_json_new_str(a, kn_sv_c(s->argv[i])));
-        kn_json_set(a, p, KN_K_args, args);
-        kn_json_set_sv(a, p, KN_SV("terminal"), kn_json_new_bool(a, s->want.tty));
-        if (s->want.tty)
-            put_size(s, a, p);
-        kn_json_encode(&out, p);
-        snprintf(path, sizeof path, "%s/%s.json", s->c.bundle, exec_id);
-        st = kn_file_write(path, kn_buf_sv(&out), 0600, false);
-    }
-    kn_buf_done(&text);
-    kn_buf_done(&out);
-    return st;
+    struct kn_json *process, *args = kn_json_new_array(a);
+    for (size_t i = 0; s->argv[i]; i++)
+        kn_json_append(args, kn_json_new_str(a, kn_sv_c(s->argv[i])));
+    KN_TRY(kn_exec_process_read(s->c.bundle, args, s->want.tty, a, &process));
+    if (s->want.tty)
+        put_size(s, a, process);
+    return kn_exec_process_write(s->c.bundle, exec_id, process);
 }
 
 static void both_ends(int fds[2], int *ours, int *theirs, bool we_write)

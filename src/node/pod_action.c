@@ -10,7 +10,7 @@
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/num.h"
-#include "node/container_env.h"
+#include "node/exec_process.h"
 #include "node/image_ref.h"
 #include "node/pod_worker_impl.h"
 
@@ -35,34 +35,6 @@ struct kn_action {
 
 // -- commands --------------------------------------------------------------------------------
 
-static struct kn_status write_process(struct kn_pod_worker *w, struct slot *s, const struct kn_json *command,
-                                      const char *exec_id, struct kn_arena *a)
-{
-    char path[PATH_MAX];
-    struct kn_image image;
-    struct kn_oci oci;
-    const struct kn_json *v;
-    KN_TRY(kn_images_get(w->n->images, kn_json_str(kn_json_get(s->spec, KN_K_image)), a, &image));
-    snprintf(path, sizeof path, "%s/rootfs", s->bundle);
-    struct kn_container_spec c = {.node = w->n, .sandbox = &w->sandbox, .pod = w->pod, .container = s->spec,
-                                  .image = &image, .rootfs = path, .cgroup = w->sandbox.cgroup,
-                                  .termination_log = ""};
-    KN_TRY(kn_container_spec(&c, a, &oci));
-    struct kn_sv *args = kn_arena_calloc(a, kn_json_len(command) + 1, sizeof *args);
-    size_t n = 0;
-    KN_JSON_EACH(v, args ? command : NULL)
-        args[n++] = kn_json_str(v);
-    oci.args = args;
-    oci.args_len = n;
-    oci.terminal = false;
-    struct kn_buf out = KN_BUF(1u << 20);
-    kn_oci_write_process(&oci, &out);
-    snprintf(path, sizeof path, "%s/%s.json", s->bundle, exec_id);
-    struct kn_status st = kn_file_write(path, kn_buf_sv(&out), 0600, false);
-    kn_buf_done(&out);
-    return st;
-}
-
 static void remove_exec_files(const struct kn_action *a)
 {
     static const char *const suffixes[] = {"json", "pid", "log", "tty"};
@@ -73,10 +45,14 @@ static void remove_exec_files(const struct kn_action *a)
     }
 }
 
+// A command that writes without end must not keep the pod's loop: so much in a step, the rest in the
+// next.
+#define STEPS 16
+
 static void drain(struct kn_action *o)
 {
     char rest[4096];
-    while (o->fd >= 0) {
+    for (int i = 0; o->fd >= 0 && i < STEPS; i++) {
         size_t room = sizeof o->text - 1 - o->len;
         ssize_t n = read(o->fd, room ? o->text + o->len : rest, room ? room : sizeof rest);
         if (n > 0 && room)
@@ -103,7 +79,9 @@ static struct kn_status start_command(struct kn_pod_worker *w, struct slot *s, c
     kn_hex(random, sizeof random, o->id);
     snprintf(o->bundle, sizeof o->bundle, "%s", s->bundle);
     o->ops = w->n->runtime->ops;
-    KN_TRY(write_process(w, s, command, o->id, a));
+    struct kn_json *process;
+    KN_TRY(kn_exec_process_read(s->bundle, command, false, a, &process));
+    KN_TRY(kn_exec_process_write(s->bundle, o->id, process));
     KN_TRY(kn_shim_connect(w->sandbox.run, &o->shim));
     if (pipe2(out, O_CLOEXEC) < 0)
         return kn_error_errno(errno, "make a pipe");
