@@ -265,7 +265,8 @@ struct kn_status kn_volumes_make(const struct kn_node *n, const struct kn_sandbo
 
 // -- limits ----------------------------------------------------------------------------------
 
-#define DEPTH_MAX 200 // each level has a descriptor; what lies deeper is not counted
+#define DEPTH_MAX 200 // each level has a descriptor; what lies deeper counts as beyond every limit
+#define ENTRY_COST 4096 // of a name, whatever is behind it: empty files fill a disk, too
 
 // Bytes that a folder and what is below it take on its file system; stops beyond the limit. Takes
 // fd. The pod's processes change it meanwhile, so that no path is looked up twice.
@@ -283,7 +284,11 @@ static int64_t usage_below(int fd, dev_t device, int64_t limit, int depth)
             fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != device)
             continue;
         // a file with several names is counted once, spread over them
-        sum += (int64_t)st.st_blocks * 512 / (S_ISDIR(st.st_mode) ? 1 : (int64_t)st.st_nlink);
+        int64_t bytes = (int64_t)st.st_blocks * 512;
+        bytes /= S_ISDIR(st.st_mode) ? 1 : (int64_t)st.st_nlink;
+        sum += bytes > ENTRY_COST ? bytes : ENTRY_COST;
+        if (S_ISDIR(st.st_mode) && depth == DEPTH_MAX)
+            sum = limit + 1;
         int below = S_ISDIR(st.st_mode) && depth < DEPTH_MAX
                         ? openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
                         : -1;

@@ -13,7 +13,7 @@ struct h2_session {
     struct http_conn *conn;
     nghttp2_session *ng;
     struct kn_task flush;
-    bool flush_set, in_flush;
+    bool flush_set;
     struct kn_list drained; // requests whose output has gone out and who want to know
     size_t bodies;          // bytes in requests that are still being read
 };
