@@ -1,8 +1,12 @@
 // `knarr agent`: the node. Root, since it makes namespaces, mounts and rules; to the server it is a
 // node like any other: HTTPS, a certificate of its own, the node authorizer's limits.
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -131,6 +135,24 @@ static void reload(struct agent *a)
         kn_info("the node's certificates were loaded again");
 }
 
+// One agent at a time: one whose supervisor was killed may still be ending, and holds addresses and
+// ports. It is waited for; the lock goes with its process.
+static struct kn_status be_alone(const struct kn_site *site)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/agent.lock", site->run);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return kn_error_errno(errno, "open %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return KN_STATUS_OK;
+    kn_info("a former agent is still ending");
+    int err;
+    while ((err = flock(fd, LOCK_EX) < 0 ? errno : 0) == EINTR)
+        ;
+    return err ? kn_error_errno(err, "lock %s", path) : KN_STATUS_OK;
+}
+
 int kn_verb_agent(int argc, char **argv)
 {
     const char *data = KN_SITE_DATA;
@@ -161,6 +183,9 @@ int kn_verb_agent(int argc, char **argv)
         kn_site_data(&a->site, "node", a->node_data);
         kn_site_data(&a->site, "pod-logs", a->log);
         kn_site_data(&a->site, "registries.yaml", a->registries);
+        st = be_alone(&a->site);
+    }
+    if (kn_ok(st)) {
         // before the first thread: a process with threads cannot enter a mount namespace
         st = kn_space_enter(&(struct kn_space_config){.run_dir = a->site.run});
     }

@@ -309,8 +309,10 @@ int kn_verb_kubeconfig(int argc, char **argv)
 
 int kn_verb_version(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
+    bool help;
+    struct kn_status st = kn_options_parse_args(NULL, 0, &argc, argv, &help);
+    if (!kn_ok(st))
+        return kn_say_failed(st, "version");
     printf("knarr %s (Kubernetes v1.37.2)\n", KN_VERSION);
     return 0;
 }

@@ -85,6 +85,17 @@ def two_supervisors(m):
     step("a second supervisor and a second up are refused or harmless")
 
 
+def killed_while_pulling(m):
+    """An agent that is in the middle of a name's resolution outlives its supervisor by a moment."""
+    m.kubectl("run", "noimg", "--image=nosuch")
+    m.until("the pull has begun", lambda: "Pulling" in m.kubectl("get", "events").out)
+    os.kill(m.pid("supervisor"), 9)
+    m.knarr("up")
+    m.wait("node/machine", "condition=Ready")
+    m.kubectl("delete", "pod", "noimg", "--grace-period=0", "--force", code=None)
+    step("a supervisor that is killed during a pull is followed by the next at once")
+
+
 def serial(m, name):
     return m.run("openssl", "x509", "-noout", "-serial", "-enddate", "-in", f"{m.data}/{name}.crt").out
 
@@ -219,6 +230,7 @@ def run(m):
     m.run("mount", "-t", "tmpfs", "-o", "size=600m", "disk", m.data)
     m.up()
     two_supervisors(m)
+    killed_while_pulling(m)
     too_many_streams(m)
     killed_while_written(m)
     full_disk(m)
