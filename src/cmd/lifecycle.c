@@ -143,7 +143,7 @@ int kn_verb_down(int argc, char **argv)
     st = kn_site_load(s, data);
     if (st.code == KN_NOT_FOUND) {
         kn_status_done(&st);
-        printf("There is no cluster on this machine.\n");
+        printf("There is no cluster in %s.\n", data);
     } else if (kn_ok(st) && !kn_site_process(s, "supervisor") && !kn_site_process(s, "server") &&
                !kn_site_process(s, "agent")) {
         printf("knarr does not run on this machine.\n");
@@ -249,7 +249,7 @@ int kn_verb_reset(int argc, char **argv)
     if (st.code == KN_NOT_FOUND) {
         kn_status_done(&st);
         free(s);
-        printf("There is no cluster on this machine.\n");
+        printf("There is no cluster in %s.\n", data);
         return 0;
     }
     if (kn_ok(st) && !yes) {

@@ -111,6 +111,16 @@ static void nodes(struct report *r, struct kn_http_client *c)
     kn_arena_free(a);
 }
 
+// It runs, and no container of it waits to be started again.
+static bool goes(const struct kn_json *pod)
+{
+    const struct kn_json *s;
+    KN_JSON_EACH(s, KN_JSON_AT(pod, KN_K_status, KN_K_containerStatuses))
+    if (KN_JSON_AT(s, KN_K_state, KN_K_waiting))
+        return false;
+    return kn_sv_is(KN_JSON_STR_AT(pod, KN_K_status, KN_K_phase), "Running");
+}
+
 static void pods(struct report *r, struct kn_http_client *c)
 {
     struct kn_arena *a = kn_arena_new(0, 256u << 20);
@@ -124,17 +134,18 @@ static void pods(struct report *r, struct kn_http_client *c)
     kn_status_done(&st);
     KN_JSON_EACH(p, kn_json_get(list, KN_K_items))
     {
-        struct kn_sv phase = KN_JSON_STR_AT(p, KN_K_status, KN_K_phase);
+        bool ended = kn_sv_is(KN_JSON_STR_AT(p, KN_K_status, KN_K_phase), "Succeeded");
         total++;
-        running += kn_sv_is(phase, "Running");
-        done += kn_sv_is(phase, "Succeeded");
-        if (!kn_sv_is(phase, "Running") && !kn_sv_is(phase, "Succeeded"))
+        running += goes(p);
+        done += ended;
+        if (!goes(p) && !ended)
             waiting = KN_JSON_STR_AT(p, KN_K_metadata, KN_K_name);
     }
     // A pod that waits is its owner's matter: it does not make the platform unhealthy.
     if (asked && waiting.len)
-        add(r, "pods", true, "%zu, of which %zu run (%.*s does not: kubectl describe pod)", total,
-            running, KN_SV_ARG(waiting));
+        add(r, "pods", true,
+            "%zu: %zu run, %zu have ended, %zu do not run (%.*s: kubectl describe pod)", total,
+            running, done, total - running - done, KN_SV_ARG(waiting));
     else if (asked)
         add(r, "pods", true, "%zu, of which %zu run and %zu have ended", total, running, done);
     kn_arena_free(a);
@@ -250,7 +261,7 @@ int kn_verb_status(int argc, char **argv)
     int code;
     if (st.code == KN_NOT_FOUND) {
         kn_status_done(&st);
-        printf("There is no cluster on this machine; `knarr up` makes one.\n");
+        printf("There is no cluster in %s; `knarr up` makes one.\n", data);
         code = 3;
     } else if (!kn_ok(st)) {
         code = kn_say_failed(st, "status");
@@ -289,7 +300,7 @@ int kn_verb_kubeconfig(int argc, char **argv)
     st = kn_site_load(s, data);
     if (st.code == KN_NOT_FOUND) {
         kn_status_done(&st);
-        st = kn_error(KN_NOT_FOUND, "there is no cluster on this machine; `knarr up` makes one");
+        st = kn_error(KN_NOT_FOUND, "there is no cluster in %s; `knarr up` makes one", data);
     }
     if (kn_ok(st))
         st = kn_lifecycle_admin_pem(s, &ca, &cert, &key);

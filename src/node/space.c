@@ -182,6 +182,23 @@ static struct kn_status make_space(const struct kn_space_config *c, int host, co
     return enter_fd(mine, pin);
 }
 
+// Entering a mount namespace puts a process at its root: one in a chroot is then outside, among paths of
+// another system.
+static struct kn_status refuse_chroot(int host)
+{
+    struct stat before, after;
+    if (stat("/", &before) < 0)
+        return kn_error_errno(errno, "look at /");
+    KN_TRY(enter_fd(host, "of the machine"));
+    if (stat("/", &after) < 0)
+        return kn_error_errno(errno, "look at /");
+    if (before.st_dev == after.st_dev && before.st_ino == after.st_ino)
+        return KN_STATUS_OK;
+    return kn_error(KN_NOT_SUPPORTED,
+                    "this system runs in a chroot, and containers need a root of their own: start it "
+                    "with pivot_root, as `systemd-nspawn -D FOLDER` does, in place of chroot");
+}
+
 struct kn_status kn_space_enter(const struct kn_space_config *c)
 {
     if (c->in_private)
@@ -196,6 +213,7 @@ struct kn_status kn_space_enter(const struct kn_space_config *c)
     KN_CLEANUP(kn_cleanup_fd) int host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     if (host < 0)
         return kn_error_errno(errno, "open the mount namespace of the machine");
+    KN_TRY(refuse_chroot(host));
     // A mount holds only a namespace younger than its own. Linux hands out the numbers that it tells
     // the age by in batches, one a CPU: where "the machine" is itself in a namespace (a container), a
     // new one may look older on one CPU and younger on the next.

@@ -19,8 +19,8 @@ def run(m):
     same([l for l in before if l not in m.footprint()], [], "taken by the reset although it was not ours")
     check("context" in out, "reset says what it does:", out)
     same(m.knarr("status", code=3).out.splitlines()[0],
-         "There is no cluster on this machine; `knarr up` makes one.", "status after a reset")
-    same(m.knarr("reset").out.strip(), "There is no cluster on this machine.", "a second reset")
+         f"There is no cluster in {m.data}; `knarr up` makes one.", "status after a reset")
+    same(m.knarr("reset").out.strip(), f"There is no cluster in {m.data}.", "a second reset")
     check("knarr" not in open(m.kubeconfig).read() if os.path.exists(m.kubeconfig) else True,
           "the context is gone")
     step("and a new cluster comes where the old one was")
