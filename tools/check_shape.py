@@ -5,7 +5,13 @@ import re
 import sys
 
 COLUMNS, FILE, FUNCTION = 100, 800, 60
-LATER = ("src/apiserver/", "src/node/", "src/wire/")  # lines there are wrapped last
+# Whose lines are longer on purpose: why.
+WIDER = {
+    "src/apiserver/nodes_test.c": "manifests in JSON, which are read as one line each",
+    "src/apiserver/streams_test.c": "queries, which are read as one line each",
+    "src/node/pod_worker_test.c": "manifests in JSON, which are read as one line each",
+    "src/node/service_env_test.c": "environments, a variable a line",
+}
 # Longer on purpose, by (file, function): why.
 LONGER = {
     ("src/cmd/up.c", "kn_verb_up"): "the order in which a cluster starts, read from top to bottom",
@@ -25,7 +31,7 @@ for path in sorted(p for top in ("src", "tests", "bench") for p in pathlib.Path(
         bad.append(f"{path}: {len(lines)} lines: split it")
     name, begin = "", 0
     for number, line in enumerate(lines, 1):
-        if len(line) > COLUMNS and not str(path).startswith(LATER):
+        if len(line) > COLUMNS and str(path) not in WIDER:
             bad.append(f"{path}:{number}: {len(line)} columns")
         if m := re.match(r"(?:KTEST|SUITE)\((\w+)\)|[A-Za-z].*?\b(\w+)\((?!.*;$)", line):
             name = m.group(1) or m.group(2)

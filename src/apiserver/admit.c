@@ -27,27 +27,33 @@ static struct kn_status forbid(struct kn_request *r, struct kn_sv name, const ch
     return b.failed ? s : kn_status_with_details(s, kn_buf_sv(&b));
 }
 
-// -- NamespaceLifecycle ----------------------------------------------------------------------------
+// -- NamespaceLifecycle ---------------------------------------------------------------------------
 
 static struct kn_status namespace_lifecycle(struct kn_request *r, const struct kn_json *obj)
 {
     if (!r->resource->namespaced)
         return KN_STATUS_OK;
-    const struct kn_obj *ns = kn_cache_get(kn_core_cache(r->server, "namespaces"), KN_SV_NULL, r->ns);
+    const struct kn_obj *ns =
+        kn_cache_get(kn_core_cache(r->server, "namespaces"), KN_SV_NULL, r->ns);
     if (!ns)
         return kn_status_with_details(
             kn_error(KN_NOT_FOUND, "namespaces \"%.*s\" not found", KN_SV_ARG(r->ns)),
-            kn_arena_printf(r->arena, "{\"name\":\"%.*s\",\"kind\":\"namespaces\"}", KN_SV_ARG(r->ns)));
+            kn_arena_printf(r->arena, "{\"name\":\"%.*s\",\"kind\":\"namespaces\"}",
+                            KN_SV_ARG(r->ns)));
     bool deleting = ns->deleting;
     kn_obj_unref(ns);
     if (!deleting)
         return KN_STATUS_OK;
     struct kn_sv name = KN_JSON_STR_AT(obj, KN_K_metadata, KN_K_name);
-    return forbid(r, name, kn_arena_printf(r->arena, "unable to create new content in namespace %.*s "
-                                           "because it is being terminated", KN_SV_ARG(r->ns)).ptr);
+    return forbid(r, name,
+                  kn_arena_printf(r->arena,
+                                  "unable to create new content in namespace %.*s "
+                                  "because it is being terminated",
+                                  KN_SV_ARG(r->ns))
+                      .ptr);
 }
 
-// -- ServiceAccount --------------------------------------------------------------------------------
+// -- ServiceAccount -------------------------------------------------------------------------------
 
 #define TOKEN_PATH "/var/run/secrets/kubernetes.io/serviceaccount"
 
@@ -129,15 +135,17 @@ static struct kn_status service_account(struct kn_request *r, struct kn_json *ob
         kn_cache_get(kn_core_cache(r->server, "serviceaccounts"), r->ns, name);
     if (!account)
         return forbid(r, KN_JSON_STR_AT(obj, KN_K_metadata, KN_K_name),
-                      kn_arena_printf(a, "error looking up service account %.*s/%.*s: serviceaccount "
-                                      "\"%.*s\" not found", KN_SV_ARG(r->ns), KN_SV_ARG(name),
-                                      KN_SV_ARG(name)).ptr);
+                      kn_arena_printf(a,
+                                      "error looking up service account %.*s/%.*s: serviceaccount "
+                                      "\"%.*s\" not found",
+                                      KN_SV_ARG(r->ns), KN_SV_ARG(name), KN_SV_ARG(name))
+                          .ptr);
     const struct kn_json *secrets = kn_json_get(account->root, KN_K_imagePullSecrets);
     if (kn_json_len(secrets) && kn_json_len(kn_json_get(spec, KN_K_imagePullSecrets)) == 0)
         kn_json_set(a, spec, KN_K_imagePullSecrets, kn_json_copy(a, secrets));
     const struct kn_json *own = kn_json_get(spec, KN_K_automountServiceAccountToken);
-    bool mount = kn_json_bool(own ? own : kn_json_get(account->root, KN_K_automountServiceAccountToken),
-                              true);
+    bool mount = kn_json_bool(
+        own ? own : kn_json_get(account->root, KN_K_automountServiceAccountToken), true);
     kn_obj_unref(account);
     if (!mount)
         return KN_STATUS_OK;
@@ -149,7 +157,7 @@ static struct kn_status service_account(struct kn_request *r, struct kn_json *ob
     return KN_STATUS_OK;
 }
 
-// -- Priority, DefaultTolerationSeconds, TaintNodesByCondition -------------------------------------
+// -- Priority, DefaultTolerationSeconds, TaintNodesByCondition ------------------------------------
 
 static struct kn_status priority(struct kn_request *r, struct kn_json *obj)
 {
@@ -166,11 +174,14 @@ static struct kn_status priority(struct kn_request *r, struct kn_json *obj)
                                       KN_SV_ARG(class)).ptr);
     const struct kn_json *given = kn_json_get(spec, KN_K_priority);
     if (given && kn_json_int(given, 0) != value)
-        return forbid(r, KN_JSON_STR_AT(obj, KN_K_metadata, KN_K_name),
-                      kn_arena_printf(r->arena, "the integer value of priority (%lld) must not be "
-                                      "provided in pod spec; priority admission controller computed "
-                                      "%lld from the given PriorityClass name",
-                                      (long long)kn_json_int(given, 0), (long long)value).ptr);
+        return forbid(
+            r, KN_JSON_STR_AT(obj, KN_K_metadata, KN_K_name),
+            kn_arena_printf(r->arena,
+                            "the integer value of priority (%lld) must not be "
+                            "provided in pod spec; priority admission controller computed "
+                            "%lld from the given PriorityClass name",
+                            (long long)kn_json_int(given, 0), (long long)value)
+                .ptr);
     kn_json_set_int(r->arena, spec, KN_K_priority, value);
     const struct kn_json *policy = kn_json_get(spec, KN_K_preemptionPolicy);
     if (policy && !kn_sv_is(kn_json_str(policy), "PreemptLowerPriority"))
@@ -222,7 +233,8 @@ static void taint_new_node(struct kn_request *r, struct kn_json *obj)
     kn_json_set_str(a, t, KN_K_effect, KN_SV("NoSchedule"));
 }
 
-struct kn_status kn_admit_mutate(struct kn_request *r, struct kn_json *obj, const struct kn_obj *old)
+struct kn_status kn_admit_mutate(struct kn_request *r, struct kn_json *obj,
+                                 const struct kn_obj *old)
 {
     if (old) {
         if (is(r, "", "pods") && r->subresource.len == 0)
@@ -251,8 +263,8 @@ static struct kn_status protect_namespaces(struct kn_request *r, const struct kn
     return KN_STATUS_OK;
 }
 
-// Does the change only let the object go, or tell who owns it? Everything else of a role or a binding
-// counts: its labels decide which other roles take up its rules.
+// Does the change only let the object go, or tell who owns it? Everything else of a role or a
+// binding counts: its labels decide which other roles take up its rules.
 static bool only_ends(const struct kn_json *obj, const struct kn_obj *old)
 {
     static const enum kn_atom free_of_rights[] = {KN_K_finalizers, KN_K_ownerReferences,

@@ -128,7 +128,8 @@ struct kn_status kn_alloc_take_ip(struct kn_alloc *a, struct kn_sv ip)
 {
     uint32_t n;
     if (!parse_ip(ip, &n))
-        return kn_error(KN_INVALID, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+        return kn_error(KN_INVALID,
+                        "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
     if (n - a->base >= a->size || n == a->base || n == a->base + a->size - 1)
         return kn_error(KN_INVALID, "failed to allocate IP %.*s: the provided IP (%.*s) is not in "
                                     "the valid range. The range of valid IPs is %s",
@@ -139,7 +140,8 @@ struct kn_status kn_alloc_take_ip(struct kn_alloc *a, struct kn_sv ip)
         taken = get(a->ips, n - a->base);
         set(a->ips, n - a->base, true);
     }
-    return taken ? kn_error(KN_INVALID, "failed to allocate IP %.*s: provided IP is already allocated",
+    return taken ? kn_error(KN_INVALID,
+                            "failed to allocate IP %.*s: provided IP is already allocated",
                             KN_SV_ARG(ip))
                  : KN_STATUS_OK;
 }
@@ -167,7 +169,8 @@ struct kn_status kn_alloc_port(struct kn_alloc *a, int *ret)
             at = PORTS;
     }
     if (at == PORTS)
-        return kn_error(KN_INVALID, "no node port between %d and %d is free", PORT_FIRST, PORT_LAST);
+        return kn_error(KN_INVALID, "no node port between %d and %d is free", PORT_FIRST,
+                        PORT_LAST);
     *ret = PORT_FIRST + (int)at;
     return KN_STATUS_OK;
 }

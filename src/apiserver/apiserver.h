@@ -38,7 +38,8 @@ uint16_t kn_apiserver_port(const struct kn_apiserver *s);
 struct kn_status kn_apiserver_set_identity(struct kn_apiserver *s, const struct kn_certs *chain,
                                            struct kn_key *key);
 // The same for the certificate that it shows to node agents; connections made from then on have it.
-struct kn_status kn_apiserver_set_kubelet_identity(struct kn_apiserver *s, const struct kn_certs *chain,
+struct kn_status kn_apiserver_set_kubelet_identity(struct kn_apiserver *s,
+                                                   const struct kn_certs *chain,
                                                    struct kn_key *key);
 // Refuses new requests, finishes those under way (watches are ended), frees everything.
 void kn_apiserver_stop(struct kn_apiserver *s);

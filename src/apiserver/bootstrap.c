@@ -1,5 +1,5 @@
-// What a new cluster begins with: namespaces, roles and their bindings (schema/bootstrap.jsonl, built
-// in).
+// What a new cluster begins with: namespaces, roles and their bindings (schema/bootstrap.jsonl,
+// built in).
 #include "apiserver/bootstrap_data.h"
 #include "apiserver/internal.h"
 

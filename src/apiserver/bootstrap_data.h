@@ -1,4 +1,5 @@
-// The objects of a new cluster, one JSON text a line: schema/bootstrap.jsonl, embedded by the build.
+// The objects of a new cluster, one JSON text a line: schema/bootstrap.jsonl, embedded by the
+// build.
 #pragma once
 #include <stddef.h>
 

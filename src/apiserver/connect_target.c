@@ -174,7 +174,8 @@ static struct kn_status add_port(struct kn_request *r, struct kn_sv port, const 
     }
     kn_status_done(&s);
     bool number = only_digits(port) && port.ptr[0] != '-' && port.ptr[0] != '+';
-    return kn_error(KN_BAD_REQUEST, "cannot convert to []int32: strconv.ParseUint: parsing %.*s: %s",
+    return kn_error(KN_BAD_REQUEST,
+                    "cannot convert to []int32: strconv.ParseUint: parsing %.*s: %s",
                     KN_SV_ARG(kn_problem_quote(r->arena, kn_sv_first(port, 100))),
                     number ? "value out of range" : "invalid syntax");
 }

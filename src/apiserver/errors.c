@@ -37,7 +37,8 @@ struct kn_status kn_with_details(struct kn_status s, struct kn_sv group, struct 
     return s;
 }
 
-static struct kn_status with_names(const struct kn_request *r, struct kn_status s, struct kn_sv name)
+static struct kn_status with_names(const struct kn_request *r, struct kn_status s,
+                                   struct kn_sv name)
 {
     return kn_with_details(s, r->group, r->plural, name);
 }

@@ -17,8 +17,8 @@ static bool is_extra(struct kn_sv name)
 }
 
 static struct kn_status may(struct kn_apiserver *s, struct kn_arena *a, const struct kn_user *who,
-                            struct kn_sv group, const char *resource, struct kn_sv sub, struct kn_sv ns,
-                            struct kn_sv name)
+                            struct kn_sv group, const char *resource, struct kn_sv sub,
+                            struct kn_sv ns, struct kn_sv name)
 {
     struct kn_attributes q = {.user = who,
                               .verb = "impersonate",
@@ -43,8 +43,9 @@ static bool account_of(struct kn_sv user, struct kn_sv *ret_ns, struct kn_sv *re
     return ret_ns->len && rest.len && kn_sv_find(rest, ':') < 0;
 }
 
-static struct kn_status add_extra(struct kn_apiserver *s, struct kn_arena *a, const struct kn_user *who,
-                                  const struct kn_http_header *h, struct kn_json *extra)
+static struct kn_status add_extra(struct kn_apiserver *s, struct kn_arena *a,
+                                  const struct kn_user *who, const struct kn_http_header *h,
+                                  struct kn_json *extra)
 {
     struct kn_sv raw = kn_sv_from(h->name, sizeof EXTRA - 1);
     char *key = kn_arena_alloc(a, raw.len + 1);
@@ -61,8 +62,9 @@ static struct kn_status add_extra(struct kn_apiserver *s, struct kn_arena *a, co
     return KN_STATUS_OK;
 }
 
-static struct kn_status take_headers(struct kn_apiserver *s, struct kn_http_req *http, struct kn_arena *a,
-                                     const struct kn_user *who, struct kn_user *u, struct kn_sv *groups)
+static struct kn_status take_headers(struct kn_apiserver *s, struct kn_http_req *http,
+                                     struct kn_arena *a, const struct kn_user *who,
+                                     struct kn_user *u, struct kn_sv *groups)
 {
     struct kn_http_header h;
     struct kn_json *extra = kn_json_new_object(a);
@@ -71,7 +73,8 @@ static struct kn_status take_headers(struct kn_apiserver *s, struct kn_http_req 
             KN_TRY(may(s, a, who, KN_SV_NULL, "groups", KN_SV_NULL, KN_SV_NULL, h.value));
             groups[u->group_count++] = kn_arena_dup(a, h.value);
         } else if (named(h.name, "Impersonate-Uid")) {
-            KN_TRY(may(s, a, who, KN_SV("authentication.k8s.io"), "uids", KN_SV_NULL, KN_SV_NULL, h.value));
+            KN_TRY(may(s, a, who, KN_SV("authentication.k8s.io"), "uids", KN_SV_NULL, KN_SV_NULL,
+                       h.value));
             u->uid = kn_arena_dup(a, h.value);
         } else if (is_extra(h.name)) {
             KN_TRY(add_extra(s, a, who, &h, extra));
@@ -91,12 +94,13 @@ static void add_groups_of_all(struct kn_arena *a, struct kn_user *u, struct kn_s
     u->groups = groups;
     bool told = kn_user_in(u, "system:authenticated") || kn_user_in(u, "system:unauthenticated");
     if (!told)
-        groups[u->group_count++] = kn_sv_is(u->name, "system:anonymous") ? KN_SV("system:unauthenticated")
-                                                                         : KN_SV("system:authenticated");
+        groups[u->group_count++] = kn_sv_is(u->name, "system:anonymous")
+                                       ? KN_SV("system:unauthenticated")
+                                       : KN_SV("system:authenticated");
 }
 
-struct kn_status kn_impersonate(struct kn_apiserver *s, struct kn_http_req *http, struct kn_arena *a,
-                                const struct kn_user **user)
+struct kn_status kn_impersonate(struct kn_apiserver *s, struct kn_http_req *http,
+                                struct kn_arena *a, const struct kn_user **user)
 {
     struct kn_http_header h;
     struct kn_sv name = kn_http_header(http, "Impersonate-User"), ns, account;
@@ -105,12 +109,14 @@ struct kn_status kn_impersonate(struct kn_apiserver *s, struct kn_http_req *http
     for (size_t i = 0; kn_http_header_at(http, i, &h); i++) {
         bool group = named(h.name, "Impersonate-Group");
         groups_max += group;
-        any = any || group || named(h.name, "Impersonate-User") || named(h.name, "Impersonate-Uid") || is_extra(h.name);
+        any = any || group || named(h.name, "Impersonate-User") ||
+              named(h.name, "Impersonate-Uid") || is_extra(h.name);
     }
     if (!any)
         return KN_STATUS_OK;
     if (name.len == 0)
-        return kn_error(KN_BAD_REQUEST, "requested groups, uid or extra without impersonating a user");
+        return kn_error(KN_BAD_REQUEST,
+                        "requested groups, uid or extra without impersonating a user");
     struct kn_user *u = KN_ARENA_NEW(a, struct kn_user);
     struct kn_sv *groups = kn_arena_calloc(a, groups_max, sizeof *groups);
     if (!u || !groups)

@@ -16,7 +16,7 @@
 #include "wire/client.h"
 #include "wire/http.h"
 
-// -- who asks --------------------------------------------------------------------------------------
+// -- who asks -------------------------------------------------------------------------------------
 
 struct kn_user {
     struct kn_sv name, uid;
@@ -26,7 +26,7 @@ struct kn_user {
 };
 bool kn_user_in(const struct kn_user *u, const char *group);
 
-// -- a request -------------------------------------------------------------------------------------
+// -- a request ------------------------------------------------------------------------------------
 
 enum kn_action {
     KN_ACT_GET,
@@ -133,7 +133,7 @@ struct kn_json *kn_status_object(struct kn_arena *a, const struct kn_status *s);
 // Converts a sealed object to the version that was asked for (text of the object, or a new tree).
 struct kn_status kn_answer_tree(struct kn_request *r, const struct kn_obj *o, struct kn_json **ret);
 
-// -- storage ---------------------------------------------------------------------------------------
+// -- storage --------------------------------------------------------------------------------------
 
 struct kn_ring_event {
     int64_t rev;
@@ -173,8 +173,8 @@ void kn_rest_close(struct kn_apiserver *s);
 // Key of an object: in the arena.
 struct kn_sv kn_rest_key(struct kn_arena *a, const struct kn_rest *rest, struct kn_sv ns,
                          struct kn_sv name);
-// Writes `root` (resourceVersion is removed from it). expected: 0 for a create. *ret: a reference to
-// the object as written. KN_CONFLICT: *ret_rev is the present revision (0: not there).
+// Writes `root` (resourceVersion is removed from it). expected: 0 for a create. *ret: a reference
+// to the object as written. KN_CONFLICT: *ret_rev is the present revision (0: not there).
 struct kn_status kn_rest_put(struct kn_rest *rest, struct kn_sv ns, struct kn_sv name,
                              struct kn_json *root, int64_t expected, const struct kn_obj **ret,
                              int64_t *ret_rev);
@@ -184,13 +184,14 @@ struct kn_status kn_rest_delete(struct kn_rest *rest, struct kn_sv ns, struct kn
 struct kn_status kn_rest_decode(struct kn_rest *rest, struct kn_sv key, struct kn_sv value,
                                 int64_t rev, const struct kn_obj **ret);
 
-// -- the life of a request -------------------------------------------------------------------------
+// -- the life of a request ------------------------------------------------------------------------
 
 struct kn_status kn_authenticate(struct kn_apiserver *s, struct kn_http_req *http,
                                  struct kn_arena *a, const struct kn_user **ret);
-// impersonate.c: replaces the user by whom the Impersonate-* headers name. KN_FORBIDDEN if he may not.
-struct kn_status kn_impersonate(struct kn_apiserver *s, struct kn_http_req *http, struct kn_arena *a,
-                                const struct kn_user **user);
+// impersonate.c: replaces the user by whom the Impersonate-* headers name. KN_FORBIDDEN if he may
+// not.
+struct kn_status kn_impersonate(struct kn_apiserver *s, struct kn_http_req *http,
+                                struct kn_arena *a, const struct kn_user **user);
 // One question to the authorizers.
 struct kn_attributes {
     const struct kn_user *user;
@@ -239,7 +240,8 @@ struct kn_status kn_admit_mutate(struct kn_request *r, struct kn_json *obj,
                                  const struct kn_obj *old);
 struct kn_status kn_admit_validate(struct kn_request *r, const struct kn_json *obj,
                                    const struct kn_obj *old);
-// node_restriction.c: the part of it that looks at what nodes write. KN_FORBIDDEN in upstream's words.
+// node_restriction.c: the part of it that looks at what nodes write. KN_FORBIDDEN in upstream's
+// words.
 struct kn_status kn_node_restriction(struct kn_request *r, const struct kn_json *obj,
                                      const struct kn_obj *old);
 // May the node that asks have a token bound to this object (ref: boundObjectRef or NULL)?
@@ -289,8 +291,8 @@ void kn_watch_pump_all(struct kn_rest *rest, int thread);
 void kn_watch_end_all(struct kn_apiserver *s, int thread); // the server stops; in that thread
 // connect.c: takes over the HTTP request. Loop thread.
 void kn_connect_start(struct kn_request *r);
-// connect_target.c: the URL at the agent of the pod's node for what is asked. Fails in upstream's words
-// for options that are wrong, a pod that is not there, a container that it has not.
+// connect_target.c: the URL at the agent of the pod's node for what is asked. Fails in upstream's
+// words for options that are wrong, a pod that is not there, a container that it has not.
 struct kn_status kn_connect_target(struct kn_request *r, struct kn_sv *ret_url);
 void kn_connect_end_all(struct kn_apiserver *s, int thread);
 // other.c: health, version, discovery, OpenAPI, metrics. Loop thread. Fills the answer.
@@ -319,7 +321,7 @@ struct kn_status kn_token_check(struct kn_apiserver *s, struct kn_arena *a, stru
                                 const struct kn_sv *audiences, size_t audience_count,
                                 const struct kn_user **ret, struct kn_token_claims *ret_claims);
 
-// -- the server ------------------------------------------------------------------------------------
+// -- the server -----------------------------------------------------------------------------------
 
 struct kn_alloc;
 

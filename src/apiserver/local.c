@@ -19,9 +19,9 @@ struct call {
     struct kn_answer answer;
 };
 
-static struct kn_status begin(struct call *c, struct kn_client *client, const struct kn_resource *res,
-                              struct kn_sv ns, struct kn_sv name, const char *subresource,
-                              enum kn_action action, const char *verb)
+static struct kn_status begin(struct call *c, struct kn_client *client,
+                              const struct kn_resource *res, struct kn_sv ns, struct kn_sv name,
+                              const char *subresource, enum kn_action action, const char *verb)
 {
     struct local_client *l = (struct local_client *)client;
     kn_answer_init(&c->answer);
@@ -107,8 +107,8 @@ static void close_client(struct kn_client *client)
     free(l);
 }
 
-static struct kn_status get(struct kn_client *client, const struct kn_resource *res, struct kn_sv ns,
-                            struct kn_sv name, const struct kn_obj **ret)
+static struct kn_status get(struct kn_client *client, const struct kn_resource *res,
+                            struct kn_sv ns, struct kn_sv name, const struct kn_obj **ret)
 {
     struct call c;
     struct kn_status s = begin(&c, client, res, ns, name, NULL, KN_ACT_GET, "get");
@@ -119,8 +119,8 @@ static struct kn_status list(struct kn_client *client, const struct kn_resource 
                              const struct kn_list_options *o, struct kn_obj_list *ret)
 {
     struct call c;
-    struct kn_status s = begin(&c, client, res, o ? o->ns : KN_SV_NULL, KN_SV_NULL, NULL, KN_ACT_LIST,
-                               "list");
+    struct kn_status s =
+        begin(&c, client, res, o ? o->ns : KN_SV_NULL, KN_SV_NULL, NULL, KN_ACT_LIST, "list");
     if (!kn_ok(s))
         return give_up(&c, s);
     if (o) {
@@ -206,8 +206,8 @@ static struct kn_status cache(struct kn_client *client, const struct kn_resource
     struct call c;
     struct kn_status s = begin(&c, client, res, KN_SV_NULL, KN_SV_NULL, NULL, KN_ACT_LIST, "list");
     if (kn_ok(s) && (!c.r.rest || res->hub != res))
-        s = kn_error(KN_INVALID, "%.*s of version %.*s is not what is stored", KN_SV_ARG(res->plural),
-                     KN_SV_ARG(res->version));
+        s = kn_error(KN_INVALID, "%.*s of version %.*s is not what is stored",
+                     KN_SV_ARG(res->plural), KN_SV_ARG(res->version));
     if (kn_ok(s))
         *ret = c.r.rest->cache;
     end(&c);

@@ -79,7 +79,7 @@ static struct kn_status set_option(struct kn_request *r, struct kn_sv name, stru
     return KN_STATUS_OK; // as upstream: parameters that are not known are not looked at
 }
 
-// -- what goes together ----------------------------------------------------------------------------
+// -- what goes together ---------------------------------------------------------------------------
 
 struct kn_status kn_options_rev(const struct kn_request *r, int64_t *ret)
 {
@@ -87,14 +87,16 @@ struct kn_status kn_options_rev(const struct kn_request *r, int64_t *ret)
     *ret = 0;
     if (v.len == 0 || kn_ok_done(kn_num_parse(v, 0, INT64_MAX, ret)))
         return KN_STATUS_OK;
-    return kn_error(KN_BAD_REQUEST, "invalid resource version: resourceVersion: Invalid value: \"%.*s\": "
-                                    "strconv.ParseUint: parsing \"%.*s\": invalid syntax",
+    return kn_error(KN_BAD_REQUEST,
+                    "invalid resource version: resourceVersion: Invalid value: \"%.*s\": "
+                    "strconv.ParseUint: parsing \"%.*s\": invalid syntax",
                     KN_SV_ARG(kn_sv_first(v, 100)), KN_SV_ARG(kn_sv_first(v, 100)));
 }
 
 static void forbid(struct kn_problems *p, const char *field, const char *why)
 {
-    kn_problem_add(p, KN_PROBLEM_FORBIDDEN, KN_PATH_SV(NULL, kn_sv_c(field)), KN_SV_NULL, "%s", why);
+    kn_problem_add(p, KN_PROBLEM_FORBIDDEN, KN_PATH_SV(NULL, kn_sv_c(field)), KN_SV_NULL, "%s",
+                   why);
 }
 
 static void unsupported(struct kn_problems *p, struct kn_sv match, const char *choices)
@@ -111,7 +113,8 @@ static void check_list(const struct kn_options *o, struct kn_problems *p)
         forbid(p, "resourceVersionMatch",
                "resourceVersionMatch is forbidden unless resourceVersion is provided");
     if (match.len && o->continue_token.len)
-        forbid(p, "resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided");
+        forbid(p, "resourceVersionMatch",
+               "resourceVersionMatch is forbidden when continue is provided");
     if (match.len && !exact && !kn_sv_is(match, "NotOlderThan"))
         unsupported(p, match, "\"Exact\", \"NotOlderThan\", \"\"");
     if (exact && kn_sv_is(o->resource_version, "0"))
@@ -136,7 +139,8 @@ static void check_watch(const struct kn_options *o, struct kn_problems *p)
     if (match.len && !not_older)
         unsupported(p, match, "\"NotOlderThan\"");
     if (match.len && o->continue_token.len)
-        forbid(p, "resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided");
+        forbid(p, "resourceVersionMatch",
+               "resourceVersionMatch is forbidden when continue is provided");
 }
 
 struct kn_status kn_options_check(struct kn_request *r)
@@ -150,7 +154,7 @@ struct kn_status kn_options_check(struct kn_request *r)
     return kn_problems_status(&p, KN_SV("meta.k8s.io"), KN_SV("ListOptions"), KN_SV(""));
 }
 
-// -- from the query --------------------------------------------------------------------------------
+// -- from the query -------------------------------------------------------------------------------
 
 struct kn_status kn_options_parse(struct kn_request *r)
 {

@@ -22,7 +22,7 @@ static struct kn_status not_found(void)
     return kn_error(KN_NOT_FOUND, "the server could not find the requested resource");
 }
 
-// -- version, metrics ------------------------------------------------------------------------------
+// -- version, metrics -----------------------------------------------------------------------------
 
 static void version(struct kn_request *r)
 {
@@ -42,16 +42,17 @@ static void metrics(struct kn_request *r)
     struct kn_buf text = KN_BUF(1u << 20);
     struct kn_http_counts c;
     kn_http_server_counts(s->http, &c);
-    kn_buf_addf(&text,
-                "# TYPE knarr_http_connections gauge\nknarr_http_connections %llu\n"
-                "# TYPE knarr_http_requests_total counter\nknarr_http_requests_total %llu\n"
-                "# TYPE knarr_http_received_bytes_total counter\nknarr_http_received_bytes_total %llu\n"
-                "# TYPE knarr_http_sent_bytes_total counter\nknarr_http_sent_bytes_total %llu\n"
-                "# TYPE knarr_http_server_errors_total counter\nknarr_http_server_errors_total %llu\n"
-                "# TYPE apiserver_storage_objects gauge\n",
-                (unsigned long long)c.connections, (unsigned long long)c.requests,
-                (unsigned long long)c.bytes_in, (unsigned long long)c.bytes_out,
-                (unsigned long long)s->errors);
+    kn_buf_addf(
+        &text,
+        "# TYPE knarr_http_connections gauge\nknarr_http_connections %llu\n"
+        "# TYPE knarr_http_requests_total counter\nknarr_http_requests_total %llu\n"
+        "# TYPE knarr_http_received_bytes_total counter\nknarr_http_received_bytes_total %llu\n"
+        "# TYPE knarr_http_sent_bytes_total counter\nknarr_http_sent_bytes_total %llu\n"
+        "# TYPE knarr_http_server_errors_total counter\nknarr_http_server_errors_total %llu\n"
+        "# TYPE apiserver_storage_objects gauge\n",
+        (unsigned long long)c.connections, (unsigned long long)c.requests,
+        (unsigned long long)c.bytes_in, (unsigned long long)c.bytes_out,
+        (unsigned long long)s->errors);
     for (size_t i = 0; i < s->rest_count; i++) {
         const struct kn_resource *res = s->rests[i]->resource;
         kn_buf_addf(&text, "apiserver_storage_objects{resource=\"%.*s%s%.*s\"} %zu\n",
@@ -80,7 +81,7 @@ static void root(struct kn_request *r)
     answer_text(r, "application/json", &text);
 }
 
-// -- discovery -------------------------------------------------------------------------------------
+// -- discovery ------------------------------------------------------------------------------------
 
 static void aggregated(struct kn_request *r, bool core, bool beta)
 {
@@ -88,8 +89,9 @@ static void aggregated(struct kn_request *r, bool core, bool beta)
     struct kn_apiserver *s = r->server;
     r->answer->error = kn_discovery_aggregated(&text, beta ? KN_SV("v2beta1") : KN_SV("v2"), core,
                                                s->served, s->served_count);
-    answer_text(r, beta ? "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
-                        : "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+    answer_text(r,
+                beta ? "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
+                     : "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
                 &text);
 }
 
@@ -149,7 +151,7 @@ static void discovery(struct kn_request *r)
     answer_text(r, "application/json", &text);
 }
 
-// -- OpenAPI ---------------------------------------------------------------------------------------
+// -- OpenAPI --------------------------------------------------------------------------------------
 
 static struct kn_status build(struct kn_apiserver *s, enum doc d, struct kn_buf *out)
 {
@@ -190,18 +192,19 @@ static void openapi(struct kn_request *r)
     answer_text(r, type, &text);
 }
 
-// -- the issuer of tokens --------------------------------------------------------------------------
+// -- the issuer of tokens -------------------------------------------------------------------------
 
 static void openid_configuration(struct kn_request *r)
 {
     struct kn_buf text = KN_BUF(4096);
     const struct kn_apiserver_config *c = &r->server->config;
-    kn_buf_addf(&text,
-                "{\"issuer\":\"%s\",\"jwks_uri\":\"https://%s:%u/openid/v1/jwks\","
-                "\"response_types_supported\":[\"id_token\"],\"subject_types_supported\":[\"public\"],"
-                "\"id_token_signing_alg_values_supported\":[\"%s\"]}",
-                c->token_issuer, c->advertise_address, c->advertise_port,
-                kn_key_type(r->server->token_key) == KN_KEY_RSA ? "RS256" : "ES256");
+    kn_buf_addf(
+        &text,
+        "{\"issuer\":\"%s\",\"jwks_uri\":\"https://%s:%u/openid/v1/jwks\","
+        "\"response_types_supported\":[\"id_token\"],\"subject_types_supported\":[\"public\"],"
+        "\"id_token_signing_alg_values_supported\":[\"%s\"]}",
+        c->token_issuer, c->advertise_address, c->advertise_port,
+        kn_key_type(r->server->token_key) == KN_KEY_RSA ? "RS256" : "ES256");
     answer_text(r, "application/json", &text);
 }
 
@@ -219,7 +222,8 @@ static void jwks(struct kn_request *r)
     struct kn_status st = kn_key_get_jwk(r->server->token_key, &k);
     if (kn_ok(st)) {
         bool rsa = k.type == KN_KEY_RSA;
-        kn_buf_addf(&text, "{\"keys\":[{\"use\":\"sig\",\"kty\":\"%s\",\"kid\":\"%s\",\"alg\":\"%s\"",
+        kn_buf_addf(&text,
+                    "{\"keys\":[{\"use\":\"sig\",\"kty\":\"%s\",\"kid\":\"%s\",\"alg\":\"%s\"",
                     rsa ? "RSA" : "EC", r->server->token_key_id, rsa ? "RS256" : "ES256");
         if (!rsa)
             kn_buf_addc(&text, ",\"crv\":\"P-256\"");
@@ -231,7 +235,7 @@ static void jwks(struct kn_request *r)
     answer_text(r, "application/jwk-set+json", &text);
 }
 
-// -- dispatch --------------------------------------------------------------------------------------
+// -- dispatch -------------------------------------------------------------------------------------
 
 static const struct {
     const char *path;

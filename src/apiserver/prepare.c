@@ -13,11 +13,22 @@ static bool is(const struct kn_request *r, const char *group, const char *plural
 // Kinds that count the changes of what is wanted of them.
 static bool has_generation(const struct kn_resource *hub)
 {
-    static const char *const plurals[] = {
-        "deployments", "replicasets", "daemonsets", "statefulsets", "pods", "replicationcontrollers",
-        "podtemplates", "endpointslices",
-        "jobs", "cronjobs", "networkpolicies", "poddisruptionbudgets", "ingresses",
-        "horizontalpodautoscalers", "customresourcedefinitions", "certificatesigningrequests"};
+    static const char *const plurals[] = {"deployments",
+                                          "replicasets",
+                                          "daemonsets",
+                                          "statefulsets",
+                                          "pods",
+                                          "replicationcontrollers",
+                                          "podtemplates",
+                                          "endpointslices",
+                                          "jobs",
+                                          "cronjobs",
+                                          "networkpolicies",
+                                          "poddisruptionbudgets",
+                                          "ingresses",
+                                          "horizontalpodautoscalers",
+                                          "customresourcedefinitions",
+                                          "certificatesigningrequests"};
     for (size_t i = 0; i < KN_ARRAY_LEN(plurals); i++)
         if (kn_sv_is(hub->plural, plurals[i]))
             return true;
@@ -40,7 +51,7 @@ static struct kn_json *new_status(struct kn_request *r, struct kn_json *obj)
     return status;
 }
 
-// -- pods ------------------------------------------------------------------------------------------
+// -- pods -----------------------------------------------------------------------------------------
 
 static bool is_zero(struct kn_sv quantity)
 {
@@ -75,7 +86,7 @@ static void new_pod(struct kn_request *r, struct kn_json *obj)
     kn_json_set_str(a, status, KN_K_qosClass, kn_sv_c(qos_class(kn_json_get(obj, KN_K_spec))));
 }
 
-// -- services --------------------------------------------------------------------------------------
+// -- services -------------------------------------------------------------------------------------
 
 static bool wants_ip(const struct kn_json *spec)
 {
@@ -115,7 +126,8 @@ static struct kn_status refuse_ip_change(struct kn_request *r, struct kn_sv give
     kn_problems_init(&p, r->arena);
     struct kn_sv quoted = kn_problem_quote(r->arena, given);
     kn_problem_add(&p, KN_PROBLEM_INVALID, KN_PATH_SV(NULL, KN_SV("spec.clusterIPs[0]")),
-                   kn_arena_printf(r->arena, "[%.*s]", KN_SV_ARG(quoted)), "may not change once set");
+                   kn_arena_printf(r->arena, "[%.*s]", KN_SV_ARG(quoted)),
+                   "may not change once set");
     return kn_problems_status(&p, KN_SV(""), KN_SV("Service"), r->name);
 }
 
@@ -181,22 +193,24 @@ static struct kn_status allocate_ports(struct kn_request *r, struct kn_json *spe
 static void set_ip(struct kn_request *r, struct kn_json *spec, struct kn_sv ip)
 {
     kn_json_set_str(r->arena, spec, KN_K_clusterIP, ip);
-    struct kn_json *list = kn_json_set(r->arena, spec, KN_K_clusterIPs, kn_json_new_array(r->arena));
+    struct kn_json *list =
+        kn_json_set(r->arena, spec, KN_K_clusterIPs, kn_json_new_array(r->arena));
     kn_json_append(list, kn_json_new_str(r->arena, ip));
 }
 
 static void set_families(struct kn_request *r, struct kn_json *spec)
 {
     if (kn_json_len(kn_json_get(spec, KN_K_ipFamilies)) == 0) {
-        struct kn_json *f = kn_json_set(r->arena, spec, KN_K_ipFamilies, kn_json_new_array(r->arena));
+        struct kn_json *f =
+            kn_json_set(r->arena, spec, KN_K_ipFamilies, kn_json_new_array(r->arena));
         kn_json_append(f, kn_json_new_str(r->arena, KN_SV("IPv4")));
     }
     if (!kn_json_get(spec, KN_K_ipFamilyPolicy)) // "" is refused by validation
         kn_json_set_str(r->arena, spec, KN_K_ipFamilyPolicy, KN_SV("SingleStack"));
 }
 
-// Addresses that contradict each other are refused before any is taken: an undo could not tell which
-// of them are ours.
+// Addresses that contradict each other are refused before any is taken: an undo could not tell
+// which of them are ours.
 static struct kn_status refuse_contradiction(struct kn_request *r, const struct kn_json *obj,
                                              const struct kn_json *old)
 {
@@ -370,7 +384,7 @@ struct kn_status kn_prepare_open(struct kn_apiserver *s)
     return KN_STATUS_OK;
 }
 
-// -- secrets, namespaces ---------------------------------------------------------------------------
+// -- secrets, namespaces --------------------------------------------------------------------------
 
 static void merge_string_data(struct kn_request *r, struct kn_json *obj)
 {
@@ -423,7 +437,7 @@ static void begin_volume(struct kn_request *r, struct kn_json *status)
                         kn_arena_dup(r->arena, kn_sv_c(now)));
 }
 
-// -- all kinds -------------------------------------------------------------------------------------
+// -- all kinds ------------------------------------------------------------------------------------
 
 struct kn_status kn_prepare_create(struct kn_request *r, struct kn_json *obj)
 {

@@ -93,8 +93,8 @@ bool kn_rbac_role_allows(const struct kn_json *role, const struct kn_attributes 
 }
 
 // Bindings are found by whom they bind: an index value is the binding's namespace, a letter for the
-// kind of subject, and its name. A service account is a user of a certain name. A name that does not
-// fit has no value, so it is bound to nothing.
+// kind of subject, and its name. A service account is a user of a certain name. A name that does
+// not fit has no value, so it is bound to nothing.
 #define SUBJECT_MAX 1024
 
 static bool put(char *out, size_t *at, struct kn_sv part)
@@ -158,9 +158,9 @@ static bool visit_binding(void *arg, const struct kn_obj *b)
     const struct kn_json *ref = kn_json_get(b->root, KN_K_roleRef);
     struct kn_sv name = kn_json_str(kn_json_get(ref, KN_K_name));
     bool cluster = kn_sv_is(kn_json_str(kn_json_get(ref, KN_K_kind)), "ClusterRole");
-    const struct kn_obj *role = cluster
-                                    ? kn_cache_get(cache_of(w->server, "clusterroles"), KN_SV_NULL, name)
-                                    : kn_cache_get(cache_of(w->server, "roles"), b->ns, name);
+    const struct kn_obj *role =
+        cluster ? kn_cache_get(cache_of(w->server, "clusterroles"), KN_SV_NULL, name)
+                : kn_cache_get(cache_of(w->server, "roles"), b->ns, name);
     if (role && !w->visit(w->arg, role->root))
         w->stopped = true;
     kn_obj_unref(role);
@@ -205,7 +205,7 @@ bool kn_rbac_allows(struct kn_apiserver *s, struct kn_arena *a, const struct kn_
     return ask.allowed;
 }
 
-// -- the rules of a user ---------------------------------------------------------------------------
+// -- the rules of a user --------------------------------------------------------------------------
 
 struct gather {
     struct kn_arena *arena;
@@ -232,7 +232,7 @@ void kn_rbac_rules(struct kn_apiserver *s, struct kn_arena *a, const struct kn_u
     walk_roles(&w, ns);
 }
 
-// -- escalation --------------------------------------------------------------------------------------
+// -- escalation -----------------------------------------------------------------------------------
 
 // Does one rule of `have` cover one (verb, group, resource, name) of `want`?
 static bool covered(const struct kn_json *have, const struct kn_attributes *q)
@@ -252,7 +252,8 @@ static struct kn_status lacking(struct kn_request *r, const struct kn_attributes
                     "grant RBAC permissions not currently held:\n{APIGroups:[\"%.*s\"], "
                     "Resources:[\"%.*s\"], Verbs:[\"%s\"]}",
                     KN_SV_ARG(what), KN_SV_ARG(r->name), KN_SV_ARG(r->user->name),
-                    KN_SV_ARG(q->group), KN_SV_ARG(q->is_resource ? q->resource : q->path), q->verb);
+                    KN_SV_ARG(q->group), KN_SV_ARG(q->is_resource ? q->resource : q->path),
+                    q->verb);
 }
 
 static const struct kn_json *or_one(struct kn_arena *a, const struct kn_json *list)
@@ -338,7 +339,8 @@ struct kn_status kn_rbac_may_grant(struct kn_request *r, const struct kn_json *o
         bool cluster = kn_sv_is(kn_json_str(kn_json_get(ref, KN_K_kind)), "ClusterRole");
         q.name = kn_json_str(kn_json_get(ref, KN_K_name));
         q.resource = cluster ? KN_SV("clusterroles") : KN_SV("roles");
-        role = kn_cache_get(cache_of(r->server, q.resource.ptr), cluster ? KN_SV_NULL : r->ns, q.name);
+        role =
+            kn_cache_get(cache_of(r->server, q.resource.ptr), cluster ? KN_SV_NULL : r->ns, q.name);
     } else {
         q.resource = r->plural;
         q.name = r->name;
@@ -360,7 +362,7 @@ struct kn_status kn_rbac_may_grant(struct kn_request *r, const struct kn_json *o
     return status;
 }
 
-// -- the question ----------------------------------------------------------------------------------
+// -- the question ---------------------------------------------------------------------------------
 
 static struct kn_status forbidden(struct kn_arena *a, const struct kn_attributes *q)
 {

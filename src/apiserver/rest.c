@@ -58,8 +58,8 @@ struct kn_status kn_rest_decode(struct kn_rest *rest, struct kn_sv key, struct k
         return kn_error(KN_INTERNAL, "%.*s is encrypted, and there is no key", KN_SV_ARG(key));
     size_t len = value.len - head - KN_GCM_TAG;
     uint8_t *plain = kn_alloc(len);
-    struct kn_status s = kn_gcm_open(secret, (const uint8_t *)value.ptr + sizeof encrypted_magic, key,
-                                     kn_sv_from(value, head), plain);
+    struct kn_status s = kn_gcm_open(secret, (const uint8_t *)value.ptr + sizeof encrypted_magic,
+                                     key, kn_sv_from(value, head), plain);
     if (kn_ok(s))
         s = kn_obj_from_stored(kn_sv((char *)plain, len), rev, ret);
     explicit_bzero(plain, len);
@@ -67,7 +67,7 @@ struct kn_status kn_rest_decode(struct kn_rest *rest, struct kn_sv key, struct k
     return kn_wrap(s, "read %.*s", KN_SV_ARG(key));
 }
 
-// -- writing ---------------------------------------------------------------------------------------
+// -- writing --------------------------------------------------------------------------------------
 
 static struct kn_status write_through(struct kn_rest *rest, struct kn_write *w,
                                       const struct kn_obj **ret, int64_t *ret_rev)

@@ -33,7 +33,7 @@ static struct kn_status texts_of(struct kn_arena *a, const struct kn_json *list,
     return KN_STATUS_OK;
 }
 
-// -- authentication.k8s.io ---------------------------------------------------------------------------
+// -- authentication.k8s.io ------------------------------------------------------------------------
 
 static struct kn_status token_review(struct kn_request *r, struct kn_json *body)
 {
@@ -64,7 +64,7 @@ static struct kn_status token_review(struct kn_request *r, struct kn_json *body)
     return KN_STATUS_OK;
 }
 
-// -- authorization.k8s.io ----------------------------------------------------------------------------
+// -- authorization.k8s.io -------------------------------------------------------------------------
 
 static struct kn_status reviewed_user(struct kn_request *r, const struct kn_json *spec,
                                       const struct kn_user **ret)
@@ -76,8 +76,9 @@ static struct kn_status reviewed_user(struct kn_request *r, const struct kn_json
     u->uid = kn_json_str(kn_json_get(spec, KN_K_uid));
     KN_TRY(texts_of(r->arena, kn_json_get(spec, KN_K_groups), &u->groups, &u->group_count));
     if (u->name.len == 0 && u->group_count == 0)
-        return kn_error(KN_INVALID, "%.*s \"\" is invalid: spec.user: Invalid value: \"\": at least "
-                                    "one of user or group must be specified",
+        return kn_error(KN_INVALID,
+                        "%.*s \"\" is invalid: spec.user: Invalid value: \"\": at least "
+                        "one of user or group must be specified",
                         KN_SV_ARG(r->resource->kind));
     *ret = u;
     return KN_STATUS_OK;
@@ -142,7 +143,8 @@ static struct kn_status review(struct kn_request *r)
     if (kn_sv_is(kind, "LocalSubjectAccessReview")) {
         const struct kn_json *res = KN_JSON_AT(body, KN_K_spec, KN_K_resourceAttributes);
         if (!kn_sv_eq(kn_json_str(kn_json_get(res, KN_K_namespace)), r->ns))
-            return kn_error(KN_BAD_REQUEST, "spec.resourceAttributes.namespace must match namespace");
+            return kn_error(KN_BAD_REQUEST,
+                            "spec.resourceAttributes.namespace must match namespace");
         return access_review(r, body, false);
     }
     if (kn_sv_is(kind, "SelfSubjectAccessReview"))
@@ -150,7 +152,8 @@ static struct kn_status review(struct kn_request *r)
     if (kn_sv_is(kind, "SelfSubjectRulesReview"))
         return rules_review(r, body);
     if (kn_sv_is(kind, "SelfSubjectReview")) {
-        struct kn_json *status = kn_json_set(r->arena, body, KN_K_status, kn_json_new_object(r->arena));
+        struct kn_json *status =
+            kn_json_set(r->arena, body, KN_K_status, kn_json_new_object(r->arena));
         user_json(r->arena, kn_json_ensure_object(r->arena, status, KN_K_userInfo), r->user);
         return KN_STATUS_OK;
     }

@@ -12,13 +12,16 @@ static struct kn_http_client *role_editor(const char *name)
     char body[1024];
     struct at_reply r = at_ask(
         at_admin, "PUT", RBAC "clusterroles/role-editor", "", NULL,
-        "{\"metadata\":{\"name\":\"role-editor\"},\"rules\":[{\"apiGroups\":[\"rbac.authorization.k8s.io\"],"
+        "{\"metadata\":{\"name\":\"role-editor\"},\"rules\":[{"
+        "\"apiGroups\":[\"rbac.authorization.k8s.io\"],"
         "\"resources\":[\"clusterroles\"],\"verbs\":[\"get\",\"create\",\"update\",\"patch\"]}]}");
     kn_arena_free(r.arena);
     snprintf(
         body, sizeof body,
-        "{\"metadata\":{\"name\":\"%s\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":"
-        "\"ClusterRole\",\"name\":\"role-editor\"},\"subjects\":[{\"kind\":\"User\",\"name\":\"%s\",\"apiGroup\":"
+        "{\"metadata\":{\"name\":\"%s\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\","
+        "\"kind\":"
+        "\"ClusterRole\",\"name\":\"role-editor\"},\"subjects\":[{\"kind\":\"User\","
+        "\"name\":\"%s\",\"apiGroup\":"
         "\"rbac.authorization.k8s.io\"}]}",
         name, name);
     at_expect(at_admin, "POST", RBAC "clusterrolebindings", body, 201, NULL);
@@ -68,13 +71,16 @@ KTEST(a_put_that_creates_needs_the_right_to_create)
     struct kn_http_client *user = at_client("updater", NULL);
     at_expect(
         at_admin, "PUT", role,
-        "{\"metadata\":{\"name\":\"updater\"},\"rules\":[{\"apiGroups\":[\"\"],\"resources\":[\"services\"],"
+        "{\"metadata\":{\"name\":\"updater\"},\"rules\":[{\"apiGroups\":[\"\"],"
+        "\"resources\":[\"services\"],"
         "\"verbs\":[\"update\"]}]}",
         201, NULL);
     at_expect(
         at_admin, "POST", RBAC "namespaces/default/rolebindings",
-        "{\"metadata\":{\"name\":\"updater\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":"
-        "\"Role\",\"name\":\"updater\"},\"subjects\":[{\"kind\":\"User\",\"name\":\"updater\",\"apiGroup\":"
+        "{\"metadata\":{\"name\":\"updater\"},\"roleRef\":{"
+        "\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":"
+        "\"Role\",\"name\":\"updater\"},\"subjects\":[{\"kind\":\"User\",\"name\":\"updater\","
+        "\"apiGroup\":"
         "\"rbac.authorization.k8s.io\"}]}",
         201, NULL);
     at_expect(user, "PUT", service, body, 403, "cannot create resource \\\"services\\\"");
@@ -88,12 +94,15 @@ KTEST(a_put_that_creates_needs_the_right_to_create)
     kn_http_client_free(user);
 }
 
-// A continue token is the client's to write. One that points before the namespace must open nothing.
+// A continue token is the client's to write. One that points before the namespace must open
+// nothing.
 KTEST(a_continue_token_does_not_lead_out_of_the_namespace)
 {
-    static const char *const tokens[] = {"%lld\n\n!", "%lld\ndefault\n!", "%lld\nfenced\n../default/!",
+    static const char *const tokens[] = {"%lld\n\n!", "%lld\ndefault\n!",
+                                         "%lld\nfenced\n../default/!",
                                          "%lld\nfenced/../default\n!"};
-    at_expect(at_admin, "POST", "/api/v1/namespaces", "{\"metadata\":{\"name\":\"fenced\"}}", 201, NULL);
+    at_expect(at_admin, "POST", "/api/v1/namespaces", "{\"metadata\":{\"name\":\"fenced\"}}", 201,
+              NULL);
     at_expect(at_admin, "POST", "/api/v1/namespaces/default/secrets",
               "{\"metadata\":{\"name\":\"victim\"},\"stringData\":{\"k\":\"v\"}}", 201, NULL);
     at_expect(at_admin, "POST", RBAC "namespaces/fenced/roles",
@@ -104,7 +113,8 @@ KTEST(a_continue_token_does_not_lead_out_of_the_namespace)
               "\"rbac.authorization.k8s.io\",\"kind\":\"Role\",\"name\":\"reader\"},\"subjects\":[{"
               "\"kind\":\"User\",\"name\":\"fenced\",\"apiGroup\":\"rbac.authorization.k8s.io\"}]}",
               201, NULL);
-    struct at_reply r = at_ask(at_admin, "GET", "/api/v1/namespaces/default/secrets", "", NULL, NULL);
+    struct at_reply r =
+        at_ask(at_admin, "GET", "/api/v1/namespaces/default/secrets", "", NULL, NULL);
     int64_t rev = 0;
     ktest_ok(kn_num_parse(KN_JSON_STR_AT(r.body, KN_K_metadata, KN_K_resourceVersion), 1, INT64_MAX,
                           &rev));

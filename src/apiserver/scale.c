@@ -86,7 +86,8 @@ static struct kn_json *scale_of(struct kn_request *r, const struct kn_obj *o)
     return s;
 }
 
-// Writes the number by a patch of the object itself, so that everything that holds for it holds here.
+// Writes the number by a patch of the object itself, so that everything that holds for it holds
+// here.
 static struct kn_status write_scale(struct kn_request *r, const struct kn_json *scale,
                                     const struct kn_obj *old)
 {
@@ -102,9 +103,12 @@ static struct kn_status write_scale(struct kn_request *r, const struct kn_json *
     patch.sub = NULL;
     patch.body_tree = NULL;
     patch.content_type = KN_SV("application/merge-patch+json");
-    patch.body = rev.len ? kn_arena_printf(r->arena, "{\"metadata\":{\"resourceVersion\":\"%.*s\"},"
-                                           "\"spec\":{\"replicas\":%lld}}", KN_SV_ARG(rev), (long long)n)
-                         : kn_arena_printf(r->arena, "{\"spec\":{\"replicas\":%lld}}", (long long)n);
+    patch.body = rev.len
+                     ? kn_arena_printf(r->arena,
+                                       "{\"metadata\":{\"resourceVersion\":\"%.*s\"},"
+                                       "\"spec\":{\"replicas\":%lld}}",
+                                       KN_SV_ARG(rev), (long long)n)
+                     : kn_arena_printf(r->arena, "{\"spec\":{\"replicas\":%lld}}", (long long)n);
     (void)old;
     kn_write_patch(&patch);
     struct kn_status s = r->answer->error;
@@ -112,7 +116,8 @@ static struct kn_status write_scale(struct kn_request *r, const struct kn_json *
     return s;
 }
 
-static struct kn_status patched(struct kn_request *r, const struct kn_obj *old, struct kn_json **ret)
+static struct kn_status patched(struct kn_request *r, const struct kn_obj *old,
+                                struct kn_json **ret)
 {
     struct kn_json *patch;
     KN_TRY(kn_body_tree(r, &patch));

@@ -4,7 +4,7 @@
 
 #define VERSION "v1.37.2+knarr." KN_VERSION
 
-// -- dispatch --------------------------------------------------------------------------------------
+// -- dispatch -------------------------------------------------------------------------------------
 
 static bool verb_served(const struct kn_request *r)
 {
@@ -141,8 +141,8 @@ static struct kn_status admit_user(struct kn_request *r, struct kn_http_req *htt
     return kn_options_check(r);
 }
 
-// Everything before the work itself. Who came without credentials is told to bring some, whatever it
-// is that he may not do.
+// Everything before the work itself. Who came without credentials is told to bring some, whatever
+// it is that he may not do.
 static struct kn_status admit_request(struct kn_request *r, struct kn_http_req *http)
 {
     KN_TRY(kn_authenticate(r->server, http, r->arena, &r->user));
@@ -198,7 +198,7 @@ static void handle(struct kn_http_req *http, void *arg)
     }
 }
 
-// -- start and stop --------------------------------------------------------------------------------
+// -- start and stop -------------------------------------------------------------------------------
 
 static struct kn_status open_tls(struct kn_apiserver *s, const struct kn_apiserver_config *c)
 {
@@ -247,8 +247,8 @@ static struct kn_status open_key_id(struct kn_apiserver *s)
 static struct kn_status copy_config(struct kn_apiserver *s, const struct kn_apiserver_config *c)
 {
     s->config = *c;
-    s->config.token_issuer = strdup(c->token_issuer ? c->token_issuer
-                                                    : "https://kubernetes.default.svc.cluster.local");
+    s->config.token_issuer =
+        strdup(c->token_issuer ? c->token_issuer : "https://kubernetes.default.svc.cluster.local");
     s->config.service_cidr = strdup(c->service_cidr ? c->service_cidr : "10.96.0.0/16");
     s->config.advertise_address = strdup(c->advertise_address ? c->advertise_address : "127.0.0.1");
     s->config.version = strdup(c->version ? c->version : VERSION);
@@ -306,8 +306,8 @@ struct kn_status kn_apiserver_set_identity(struct kn_apiserver *s, const struct 
     return kn_tls_set_identity(s->tls, chain, key);
 }
 
-struct kn_status kn_apiserver_set_kubelet_identity(struct kn_apiserver *s, const struct kn_certs *chain,
-                                                   struct kn_key *key)
+struct kn_status kn_apiserver_set_kubelet_identity(struct kn_apiserver *s,
+                                                   const struct kn_certs *chain, struct kn_key *key)
 {
     return kn_tls_set_identity(s->kubelet_tls, chain, key);
 }

@@ -46,10 +46,10 @@ static struct kn_status edit(struct kn_request *r, struct kn_rest *rest, struct 
     return kn_conflict(r, name);
 }
 
-// -- pods/binding ----------------------------------------------------------------------------------
+// -- pods/binding ---------------------------------------------------------------------------------
 
-static struct kn_status bind_pod(struct kn_request *r, struct kn_json *pod, const struct kn_obj *old,
-                                 void *arg)
+static struct kn_status bind_pod(struct kn_request *r, struct kn_json *pod,
+                                 const struct kn_obj *old, void *arg)
 {
     struct kn_arena *a = r->arena;
     const struct kn_json *binding = arg, *m;
@@ -113,7 +113,7 @@ static struct kn_status create_binding(struct kn_request *r)
     return s;
 }
 
-// -- pods/eviction: no disruption budgets are served yet, so nothing stands against it ---------------
+// -- pods/eviction: no disruption budgets are served yet, so nothing stands against it ------------
 
 static struct kn_status create_eviction(struct kn_request *r)
 {
@@ -139,7 +139,7 @@ static struct kn_status create_eviction(struct kn_request *r)
     return s;
 }
 
-// -- namespaces/finalize ---------------------------------------------------------------------------
+// -- namespaces/finalize --------------------------------------------------------------------------
 
 static struct kn_status set_finalizers(struct kn_request *r, struct kn_json *obj,
                                        const struct kn_obj *old, void *arg)
@@ -166,7 +166,7 @@ static struct kn_status finalize(struct kn_request *r)
     return edit(r, r->rest, KN_SV_NULL, r->name, set_finalizers, body, &r->answer->obj);
 }
 
-// -- dispatch --------------------------------------------------------------------------------------
+// -- dispatch -------------------------------------------------------------------------------------
 
 bool kn_special(struct kn_request *r)
 {

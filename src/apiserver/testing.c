@@ -75,8 +75,8 @@ void at_expect(struct kn_http_client *c, const char *method, const char *path, c
     at_expect_type(c, method, path, "application/json", body, status, part);
 }
 
-void at_expect_type(struct kn_http_client *c, const char *method, const char *path, const char *type,
-                    const char *body, int status, const char *part)
+void at_expect_type(struct kn_http_client *c, const char *method, const char *path,
+                    const char *type, const char *body, int status, const char *part)
 {
     struct at_reply r = at_ask(c, method, path, type, NULL, body);
     check(&r, method, path, status, part);

@@ -34,8 +34,8 @@ struct at_reply at_ask(struct kn_http_client *c, const char *method, const char 
 void at_expect(struct kn_http_client *c, const char *method, const char *path, const char *body,
                int status, const char *part);
 // The same with a Content-Type.
-void at_expect_type(struct kn_http_client *c, const char *method, const char *path, const char *type,
-                    const char *body, int status, const char *part);
+void at_expect_type(struct kn_http_client *c, const char *method, const char *path,
+                    const char *type, const char *body, int status, const char *part);
 // The same for a GET with more headers.
 void at_expect_with(struct kn_http_client *c, const char *path, const char *headers, int status,
                     const char *part);

@@ -75,7 +75,7 @@ struct kn_status kn_token_issue(struct kn_apiserver *s, struct kn_arena *a,
     return status;
 }
 
-// -- checking --------------------------------------------------------------------------------------
+// -- checking -------------------------------------------------------------------------------------
 
 // Signatures that were checked lately: a signature check costs far more than everything else here.
 #define CHECKED 1024
@@ -115,7 +115,8 @@ static struct kn_status verify(struct kn_apiserver *s, struct kn_sv token, struc
     struct kn_buf raw = KN_BUF(TOKEN_MAX);
     struct kn_status status = kn_base64_decode(&raw, signature, KN_BASE64_URL);
     if (kn_ok(status)) {
-        struct kn_sv signed_part = kn_sv(token.ptr, (size_t)(payload.ptr + payload.len - token.ptr));
+        struct kn_sv signed_part =
+            kn_sv(token.ptr, (size_t)(payload.ptr + payload.len - token.ptr));
         status = kn_key_verify(s->token_key, signed_part, kn_buf_sv(&raw));
     }
     kn_buf_done(&raw);
@@ -247,7 +248,7 @@ struct kn_status kn_token_check(struct kn_apiserver *s, struct kn_arena *a, stru
     return user_of(a, &c, ret);
 }
 
-// -- serviceaccounts/token -------------------------------------------------------------------------
+// -- serviceaccounts/token ------------------------------------------------------------------------
 
 static struct kn_status bind_to_pod(struct kn_request *r, const struct kn_json *ref,
                                     struct kn_token_claims *c)
@@ -296,8 +297,9 @@ static struct kn_status create_token(struct kn_request *r)
     const struct kn_json *spec = kn_json_get(body, KN_K_spec);
     int64_t seconds = kn_json_int(kn_json_get(spec, KN_K_expirationSeconds), DEFAULT_SECONDS);
     if (seconds < MIN_SECONDS || seconds > MAX_SECONDS)
-        return kn_error(KN_INVALID, "spec.expirationSeconds: Invalid value: %lld: may not specify a "
-                                    "duration less than 10 minutes or larger than 2^32 seconds",
+        return kn_error(KN_INVALID,
+                        "spec.expirationSeconds: Invalid value: %lld: may not specify a "
+                        "duration less than 10 minutes or larger than 2^32 seconds",
                         (long long)seconds);
     c.expires = c.issued + seconds;
     const struct kn_json *wanted = kn_json_get(spec, KN_K_audiences), *v;

@@ -1,4 +1,5 @@
-// Waking the watchers of a resource: the store's writer thread posts, each loop thread tells its own.
+// Waking the watchers of a resource: the store's writer thread posts, each loop thread tells its
+// own.
 //
 // With many watchers, telling them costs far more than the write that caused it: one record and one
 // system call for each. So a thread that has told its watchers does other work for as long as that

@@ -213,7 +213,8 @@ void kn_warn_unfulfilled(struct kn_request *r, const struct kn_json *obj)
     for (size_t i = 0; i < KN_ARRAY_LEN(kinds); i++)
         if (kn_sv_is(hub->plural, kinds[i].plural) && kn_sv_is(hub->group, kinds[i].group))
             kn_answer_warn(r, "%s", kinds[i].words);
-    if (kn_sv_is(hub->plural, "services") && kn_json_len(KN_JSON_AT(obj, KN_K_spec, KN_K_externalIPs)))
+    if (kn_sv_is(hub->plural, "services") &&
+        kn_json_len(KN_JSON_AT(obj, KN_K_spec, KN_K_externalIPs)))
         kn_answer_warn(r, "spec.externalIPs is deprecated and may no longer be implemented in some "
                           "clusters"); // upstream's words
     if (kn_sv_is(hub->plural, "pods"))

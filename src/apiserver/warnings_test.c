@@ -93,7 +93,8 @@ KTEST(fields_of_pods_that_nodes_do_not_honour_are_named)
          "", NULL},
         {"", "\"volumes\":[{\"name\":\"v\",\"emptyDir\":{\"sizeLimit\":\"1Gi\"}}],", "", NULL},
         {"",
-         "\"volumes\":[{\"name\":\"v\",\"emptyDir\":{\"sizeLimit\":\"1Gi\",\"medium\":\"Memory\"}}],",
+         "\"volumes\":[{\"name\":\"v\",\"emptyDir\":{\"sizeLimit\":\"1Gi\",\"medium\":\"Memory\"}}"
+         "],",
          "", NULL},
         {"", "\"volumes\":[{\"name\":\"v\",\"nfs\":{\"server\":\"s\",\"path\":\"/\"}}],", "",
          "spec.volumes[0].nfs: volumes of this kind are not supported yet"},

@@ -94,7 +94,7 @@ static void fail_watch(struct kn_watcher *w, struct kn_status s, int64_t floor)
     finish(w, KN_WATCH_ENDS);
 }
 
-// -- the store's history -----------------------------------------------------------------------------
+// -- the store's history --------------------------------------------------------------------------
 
 static bool replay_one(void *arg, const struct kn_store_event *e)
 {
@@ -167,7 +167,7 @@ static void start_replay(struct kn_watcher *w, int64_t floor)
     }
 }
 
-// -- telling -----------------------------------------------------------------------------------------
+// -- telling --------------------------------------------------------------------------------------
 
 // Copies up to n events after w->rev out of the ring. Returns -1 if the ring does not reach back.
 #define CHUNK 32
@@ -320,7 +320,7 @@ static void on_bookmark(struct kn_timer *t)
     kn_timer_set(loop, t, kn_loop_now(loop) + BOOKMARK_EVERY);
 }
 
-// -- starting --------------------------------------------------------------------------------------
+// -- starting -------------------------------------------------------------------------------------
 
 static bool collect(void *arg, const struct kn_obj *o)
 {

@@ -1,5 +1,5 @@
-// One watch: what watch.c (its life, what it is told) and watch_forms.c (how) share. Everything of a
-// watcher is for the loop thread of its connection; a replay job has only its own fields.
+// One watch: what watch.c (its life, what it is told) and watch_forms.c (how) share. Everything of
+// a watcher is for the loop thread of its connection; a replay job has only its own fields.
 #pragma once
 #include "apiserver/internal.h"
 

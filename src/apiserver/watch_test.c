@@ -37,7 +37,8 @@ static struct kn_json *next(struct watch *w, struct kn_arena *a)
     kn_buf_clear(&w->line);
     for (;;) {
         if (w->at == w->have) {
-            ktest_ok(kn_http_read(w->body, w->buf, sizeof w->buf, kn_mono() + KTEST_PATIENCE, &w->have));
+            ktest_ok(
+                kn_http_read(w->body, w->buf, sizeof w->buf, kn_mono() + KTEST_PATIENCE, &w->have));
             ktest_true(w->have > 0);
             w->at = 0;
         }

@@ -9,7 +9,7 @@
 
 #define RETRIES 8
 
-// -- bodies ----------------------------------------------------------------------------------------
+// -- bodies ---------------------------------------------------------------------------------------
 
 static bool is_media(struct kn_sv content_type, const char *name)
 {
@@ -49,8 +49,9 @@ static void fill_kind(struct kn_arena *a, const struct kn_type *type, struct kn_
         kn_json_set_str(a, v, KN_K_kind, kn_type_name(type));
     if (!kn_json_get(v, KN_K_apiVersion))
         kn_json_set_str(a, v, KN_K_apiVersion,
-                        group.len ? kn_arena_printf(a, "%.*s/%.*s", KN_SV_ARG(group), KN_SV_ARG(version))
-                                  : version);
+                        group.len
+                            ? kn_arena_printf(a, "%.*s/%.*s", KN_SV_ARG(group), KN_SV_ARG(version))
+                            : version);
 }
 
 struct kn_status kn_body_decode(struct kn_request *r, const struct kn_type *type,
@@ -98,7 +99,7 @@ struct kn_status kn_body_tree(struct kn_request *r, struct kn_json **ret)
     return s;
 }
 
-// -- pieces ----------------------------------------------------------------------------------------
+// -- pieces ---------------------------------------------------------------------------------------
 
 void kn_uuid(char out[37])
 {
@@ -159,9 +160,10 @@ static struct kn_status match_names(struct kn_request *r, struct kn_json *obj)
     struct kn_sv name = kn_json_str(kn_json_get(m, KN_K_name));
     if (r->resource->namespaced) {
         if (ns.len && !kn_sv_eq(ns, r->ns))
-            return kn_error(KN_BAD_REQUEST,
-                            "the namespace of the provided object does not match the namespace sent "
-                            "on the request");
+            return kn_error(
+                KN_BAD_REQUEST,
+                "the namespace of the provided object does not match the namespace sent "
+                "on the request");
         kn_json_set_str(a, m, KN_K_namespace, r->ns);
     } else {
         kn_json_remove(m, KN_K_namespace);
@@ -200,7 +202,7 @@ static struct kn_status seal_only(struct kn_request *r, struct kn_json *obj, int
     return kn_obj_seal(obj, &r->answer->obj);
 }
 
-// -- create ----------------------------------------------------------------------------------------
+// -- create ---------------------------------------------------------------------------------------
 
 static struct kn_status stamp_new(struct kn_request *r, struct kn_json *obj, bool *generated)
 {
@@ -253,13 +255,15 @@ static struct kn_status create_decoded(struct kn_request *r, struct kn_json *obj
         // Among 100,000 objects one generated name in 140 is taken already.
         for (int tries = 1; generated && s.code == KN_CONFLICT && tries < NAME_TRIES; tries++) {
             kn_status_done(&s);
-            name = generated_name(r->arena, kn_json_str(KN_JSON_AT(obj, KN_K_metadata, KN_K_generateName)));
+            name = generated_name(r->arena,
+                                  kn_json_str(KN_JSON_AT(obj, KN_K_metadata, KN_K_generateName)));
             kn_json_set_str(r->arena, kn_json_get(obj, KN_K_metadata), KN_K_name, name);
             s = kn_rest_put(r->rest, own_ns(r), name, obj, 0, &r->answer->obj, NULL);
         }
         if (s.code == KN_CONFLICT) {
             kn_status_done(&s);
-            s = generated ? kn_error(KN_ALREADY_EXISTS, "%.*s \"%.*s\" already exists, the server was "
+            s = generated ? kn_error(KN_ALREADY_EXISTS,
+                                     "%.*s \"%.*s\" already exists, the server was "
                                      "not able to generate a unique name for the object",
                                      KN_SV_ARG(kn_qualified_resource(r->arena, r)), KN_SV_ARG(name))
                           : kn_already_exists(r, name);
@@ -280,7 +284,7 @@ void kn_write_create(struct kn_request *r)
     r->answer->error = s;
 }
 
-// -- update ----------------------------------------------------------------------------------------
+// -- update ---------------------------------------------------------------------------------------
 
 static bool is_main(const struct kn_request *r)
 {
@@ -443,7 +447,7 @@ void kn_write_update(struct kn_request *r)
     r->answer->error = s;
 }
 
-// -- patch -----------------------------------------------------------------------------------------
+// -- patch ----------------------------------------------------------------------------------------
 
 struct kn_status kn_write_apply_patch(struct kn_request *r, const struct kn_type *type,
                                       struct kn_json *target, const struct kn_json *patch)
@@ -527,13 +531,14 @@ void kn_write_patch(struct kn_request *r)
     r->answer->error = s;
 }
 
-// -- delete ----------------------------------------------------------------------------------------
+// -- delete ---------------------------------------------------------------------------------------
 
 static struct kn_status delete_options(struct kn_request *r)
 {
     if (r->body.len == 0)
         return KN_STATUS_OK;
-    const struct kn_type *type = kn_type_find(KN_SV("meta.k8s.io"), KN_SV("v1"), KN_SV("DeleteOptions"));
+    const struct kn_type *type =
+        kn_type_find(KN_SV("meta.k8s.io"), KN_SV("v1"), KN_SV("DeleteOptions"));
     if (!type)
         type = kn_type_find(KN_SV(""), KN_SV("v1"), KN_SV("DeleteOptions"));
     struct kn_json *o;
@@ -596,7 +601,8 @@ static int64_t pod_grace(const struct kn_request *r, const struct kn_obj *old)
     if (KN_JSON_STR_AT(old->root, KN_K_spec, KN_K_nodeName).len == 0 || kn_sv_is(phase, "Failed") ||
         kn_sv_is(phase, "Succeeded"))
         return 0;
-    int64_t own = kn_json_int(KN_JSON_AT(old->root, KN_K_spec, KN_K_terminationGracePeriodSeconds), 30);
+    int64_t own =
+        kn_json_int(KN_JSON_AT(old->root, KN_K_spec, KN_K_terminationGracePeriodSeconds), 30);
     return r->options.grace_seconds >= 0 ? r->options.grace_seconds : own;
 }
 

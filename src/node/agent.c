@@ -54,23 +54,26 @@ struct kn_agent {
 
 // -- what workers ask ------------------------------------------------------------------------
 
-static struct kn_status api_get(void *arg, enum kn_node_kind kind, struct kn_sv ns, struct kn_sv name,
-                                const struct kn_obj **ret)
+static struct kn_status api_get(void *arg, enum kn_node_kind kind, struct kn_sv ns,
+                                struct kn_sv name, const struct kn_obj **ret)
 {
     struct kn_agent *a = arg;
     bool secret = kind == KN_NODE_SECRET;
-    struct kn_status s = kn_client_get(a->c.client, secret ? a->r_secrets : a->r_maps, ns, name, ret);
+    struct kn_status s =
+        kn_client_get(a->c.client, secret ? a->r_secrets : a->r_maps, ns, name, ret);
     if (s.code != KN_NOT_FOUND)
         return s;
     kn_status_done(&s); // in a kubelet's words, which name the kind
-    return kn_error(KN_NOT_FOUND, "%s \"%.*s\" not found", secret ? "secret" : "configmap", KN_SV_ARG(name));
+    return kn_error(KN_NOT_FOUND, "%s \"%.*s\" not found", secret ? "secret" : "configmap",
+                    KN_SV_ARG(name));
 }
 
-static struct kn_status api_token(void *arg, const struct kn_obj *pod, struct kn_sv audience, int64_t seconds,
-                                  struct kn_arena *arena, struct kn_sv *ret)
+static struct kn_status api_token(void *arg, const struct kn_obj *pod, struct kn_sv audience,
+                                  int64_t seconds, struct kn_arena *arena, struct kn_sv *ret)
 {
     struct kn_agent *a = arg;
-    struct kn_json *body = kn_json_new_object(arena), *spec = kn_json_ensure_object(arena, body, KN_K_spec);
+    struct kn_json *body = kn_json_new_object(arena),
+                   *spec = kn_json_ensure_object(arena, body, KN_K_spec);
     struct kn_json *ref = kn_json_ensure_object(arena, spec, KN_K_boundObjectRef);
     struct kn_sv account = KN_JSON_STR_AT(pod->root, KN_K_spec, KN_K_serviceAccountName);
     kn_json_set_str(arena, body, KN_K_apiVersion, KN_SV("authentication.k8s.io/v1"));
@@ -84,25 +87,28 @@ static struct kn_status api_token(void *arg, const struct kn_obj *pod, struct kn
     kn_json_set_str(arena, ref, KN_K_name, pod->name);
     kn_json_set_str(arena, ref, KN_K_uid, pod->uid);
     KN_CLEANUP(kn_obj_cleanup) const struct kn_obj *answer = NULL;
-    KN_TRY(kn_wrap(kn_client_create(a->c.client, a->r_accounts, pod->ns, account.len ? account : KN_SV("default"),
-                                    "token", body, &answer),
-                   "ask for a token of the service account"));
+    KN_TRY(
+        kn_wrap(kn_client_create(a->c.client, a->r_accounts, pod->ns,
+                                 account.len ? account : KN_SV("default"), "token", body, &answer),
+                "ask for a token of the service account"));
     *ret = kn_arena_dup(arena, KN_JSON_STR_AT(answer->root, KN_K_status, KN_K_token));
     return KN_STATUS_OK;
 }
 
-static struct kn_status api_put_status(void *arg, const struct kn_obj *pod, const struct kn_json *status)
+static struct kn_status api_put_status(void *arg, const struct kn_obj *pod,
+                                       const struct kn_json *status)
 {
     struct kn_agent *a = arg;
     KN_CLEANUP(kn_arena_cleanup) struct kn_arena *arena = kn_arena_new(0, 32u << 20);
-    struct kn_json *body = kn_json_new_object(arena), *meta = kn_json_ensure_object(arena, body, KN_K_metadata);
+    struct kn_json *body = kn_json_new_object(arena),
+                   *meta = kn_json_ensure_object(arena, body, KN_K_metadata);
     // The uid guards against a new pod of the same name.
     kn_json_set_str(arena, meta, KN_K_uid, pod->uid);
     kn_json_set(arena, body, KN_K_status, kn_json_copy(arena, status));
     struct kn_buf text = KN_BUF(4u << 20);
     kn_json_encode(&text, body);
-    struct kn_status s = kn_client_patch(a->c.client, a->r_pods, pod->ns, pod->name, "status", KN_PATCH_MERGE,
-                                         kn_buf_sv(&text), NULL);
+    struct kn_status s = kn_client_patch(a->c.client, a->r_pods, pod->ns, pod->name, "status",
+                                         KN_PATCH_MERGE, kn_buf_sv(&text), NULL);
     kn_buf_done(&text);
     return s;
 }
@@ -114,8 +120,8 @@ static struct kn_status api_finish(void *arg, const struct kn_obj *pod)
     return kn_client_delete(a->c.client, a->r_pods, pod->ns, pod->name, &o);
 }
 
-static void api_event(void *arg, const struct kn_obj *pod, struct kn_sv path, const char *type, const char *reason,
-                      const char *message)
+static void api_event(void *arg, const struct kn_obj *pod, struct kn_sv path, const char *type,
+                      const char *reason, const char *message)
 {
     struct kn_agent *a = arg;
     kn_event_at(a->recorder, pod, path, type, reason, "%s", message);
@@ -158,13 +164,15 @@ static void worker_done(void *arg, struct kn_pod_worker *w)
     }
 }
 
-// Under the lock. An entry whose worker cannot be started (there are too many threads) keeps the pod.
+// Under the lock. An entry whose worker cannot be started (there are too many threads) keeps the
+// pod.
 static void start_worker(struct kn_agent *a, struct entry *e, const struct kn_obj *pod)
 {
     struct kn_status s = kn_pod_worker_start(&a->node, pod, worker_done, e, &e->worker);
     const struct kn_obj *kept = kn_ok(s) ? NULL : kn_obj_ref(pod);
     if (!kn_ok(s) && !e->pod)
-        kn_event(a->recorder, pod, "Warning", "FailedSync", "error syncing pod: %s", kn_status_text(&s));
+        kn_event(a->recorder, pod, "Warning", "FailedSync", "error syncing pod: %s",
+                 kn_status_text(&s));
     kn_log_status(KN_LOG_WARN, s, "take on pod %s", e->key);
     kn_obj_unref(e->pod);
     e->pod = kept;
@@ -183,11 +191,13 @@ static void start_waiting(struct kn_agent *a)
 }
 
 // In the informer's thread.
-static void pod_changed(void *arg, enum kn_event_type type, const struct kn_obj *obj, const struct kn_obj *old)
+static void pod_changed(void *arg, enum kn_event_type type, const struct kn_obj *obj,
+                        const struct kn_obj *old)
 {
     struct kn_agent *a = arg;
     (void)old;
-    if (type == KN_EVENT_BOOKMARK || !kn_sv_is(KN_JSON_STR_AT(obj->root, KN_K_spec, KN_K_nodeName), a->c.node_name))
+    if (type == KN_EVENT_BOOKMARK ||
+        !kn_sv_is(KN_JSON_STR_AT(obj->root, KN_K_spec, KN_K_nodeName), a->c.node_name))
         return;
     pthread_mutex_lock(&a->lock);
     struct entry *e = entry_of(a, obj->uid);
@@ -269,10 +279,12 @@ static void add_left(struct left *l, const char *uid)
     for (size_t i = 0; i < l->len; i++)
         if (kn_sv_is(l->pods[i]->uid, uid))
             return;
-    snprintf(text, sizeof text,
-             "{\"kind\":\"Pod\",\"metadata\":{\"name\":\"left\",\"namespace\":\"left\",\"uid\":\"%.63s\"},"
-             "\"spec\":{}}",
-             uid);
+    snprintf(
+        text, sizeof text,
+        "{\"kind\":\"Pod\",\"metadata\":{\"name\":\"left\",\"namespace\":\"left\","
+        "\"uid\":\"%.63s\"},"
+        "\"spec\":{}}",
+        uid);
     struct kn_status st = kn_obj_parse(kn_sv_c(text), &pod);
     if (kn_ok(st)) {
         l->pods = kn_realloc(l->pods, l->len + 1, sizeof *l->pods);
@@ -282,7 +294,8 @@ static void add_left(struct left *l, const char *uid)
 }
 
 // In whichever class the pod was. false: ends its processes without waiting for them.
-static void end_group(const struct kn_node *n, const struct kn_obj *pod, bool wait, int64_t deadline)
+static void end_group(const struct kn_node *n, const struct kn_obj *pod, bool wait,
+                      int64_t deadline)
 {
     static const char *const classes[] = {"", "burstable/", "besteffort/"};
     for (size_t i = 0; i < KN_ARRAY_LEN(classes); i++) {
@@ -352,7 +365,8 @@ static void remove_unknown(struct kn_agent *a, const struct kn_node *n)
 
 struct kn_status kn_agent_clean(const char *run_dir, const char *data_dir)
 {
-    struct kn_node n = {.run_dir = run_dir, .data_dir = data_dir, .log_dir = "/var/log/pods", .name = ""};
+    struct kn_node n = {
+        .run_dir = run_dir, .data_dir = data_dir, .log_dir = "/var/log/pods", .name = ""};
     KN_TRY(kn_cgroups_open(&n.cgroups));
     remove_unknown(NULL, &n);
     struct kn_status s;
@@ -362,7 +376,8 @@ struct kn_status kn_agent_clean(const char *run_dir, const char *data_dir)
         s = kn_cgroup_remove(n.cgroups, KN_CGROUP_ROOT);
     } while (again(&s, deadline));
     kn_cgroups_free(n.cgroups);
-    rmdir("/run/crun"); // the runtime makes it beside the folder that it was given; empty unless others use it
+    // the runtime makes it beside the folder that it was given; empty unless others use it
+    rmdir("/run/crun");
     return s;
 }
 
@@ -397,13 +412,17 @@ static void add_capacity(struct kn_agent *a, struct kn_buf *b, const char *name)
 {
     struct statvfs fs = {0};
     statvfs(a->c.data_dir, &fs);
-    kn_buf_addf(b, "\"%s\":{\"cpu\":\"%ld\",\"memory\":\"%lldKi\",\"pods\":\"%d\",\"ephemeral-storage\":\"%lldKi\"},", name,
-                sysconf(_SC_NPROCESSORS_ONLN), (long long)(a->node.memory_capacity / 1024), a->c.max_pods,
-                (long long)((int64_t)fs.f_blocks * (int64_t)fs.f_frsize / 1024));
+    kn_buf_addf(
+        b,
+        "\"%s\":{\"cpu\":\"%ld\",\"memory\":\"%lldKi\",\"pods\":\"%d\","
+        "\"ephemeral-storage\":\"%lldKi\"},",
+        name, sysconf(_SC_NPROCESSORS_ONLN), (long long)(a->node.memory_capacity / 1024),
+        a->c.max_pods, (long long)((int64_t)fs.f_blocks * (int64_t)fs.f_frsize / 1024));
 }
 
 // A condition that was the same before keeps the time since when it is.
-static struct kn_sv since_when(const struct kn_json *node, const char *type, const char *status, struct kn_sv now)
+static struct kn_sv since_when(const struct kn_json *node, const char *type, const char *status,
+                               struct kn_sv now)
 {
     const struct kn_json *c;
     KN_JSON_EACH(c, KN_JSON_AT(node, KN_K_status, KN_K_conditions))
@@ -413,19 +432,23 @@ static struct kn_sv since_when(const struct kn_json *node, const char *type, con
     return now;
 }
 
-static void add_conditions(struct kn_buf *b, const struct kn_pressure *p, const struct kn_json *before)
+static void add_conditions(struct kn_buf *b, const struct kn_pressure *p,
+                           const struct kn_json *before)
 {
     const struct {
         const char *type;
         bool status;
         const char *reason, *message;
     } all[] = {
-        {"MemoryPressure", p->memory, p->memory ? "KubeletHasInsufficientMemory" : "KubeletHasSufficientMemory",
-         p->memory ? "kubelet has insufficient memory available" : "kubelet has sufficient memory available"},
+        {"MemoryPressure", p->memory,
+         p->memory ? "KubeletHasInsufficientMemory" : "KubeletHasSufficientMemory",
+         p->memory ? "kubelet has insufficient memory available"
+                   : "kubelet has sufficient memory available"},
         {"DiskPressure", p->disk, p->disk ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure",
          p->disk ? "kubelet has disk pressure" : "kubelet has no disk pressure"},
         {"PIDPressure", p->pids, p->pids ? "KubeletHasInsufficientPID" : "KubeletHasSufficientPID",
-         p->pids ? "kubelet has insufficient PID available" : "kubelet has sufficient PID available"},
+         p->pids ? "kubelet has insufficient PID available"
+                 : "kubelet has sufficient PID available"},
         {"Ready", true, "KubeletReady", "kubelet is posting ready status"},
     };
     char now[KN_TIME_TEXT];
@@ -434,9 +457,11 @@ static void add_conditions(struct kn_buf *b, const struct kn_pressure *p, const 
     for (size_t i = 0; i < KN_ARRAY_LEN(all); i++) {
         const char *status = all[i].status ? "True" : "False";
         struct kn_sv since = since_when(before, all[i].type, status, kn_sv_c(now));
-        kn_buf_addf(b, "%s{\"type\":\"%s\",\"status\":\"%s\",\"reason\":\"%s\",\"message\":\"%s\","
-                       "\"lastHeartbeatTime\":\"%s\",\"lastTransitionTime\":\"%.*s\"}",
-                    i ? "," : "", all[i].type, status, all[i].reason, all[i].message, now, KN_SV_ARG(since));
+        kn_buf_addf(b,
+                    "%s{\"type\":\"%s\",\"status\":\"%s\",\"reason\":\"%s\",\"message\":\"%s\","
+                    "\"lastHeartbeatTime\":\"%s\",\"lastTransitionTime\":\"%.*s\"}",
+                    i ? "," : "", all[i].type, status, all[i].reason, all[i].message, now,
+                    KN_SV_ARG(since));
     }
     kn_buf_addc(b, "],");
 }
@@ -451,21 +476,33 @@ static void add_status(struct kn_agent *a, struct kn_buf *b, const struct kn_jso
     add_capacity(a, b, "allocatable");
     kn_pressure_measure(a->c.data_dir, &a->pressure);
     add_conditions(b, &a->pressure, before);
-    kn_buf_addf(b, "\"addresses\":[{\"type\":\"InternalIP\",\"address\":\"%s\"},{\"type\":\"Hostname\",\"address\":\"%s\"}],",
-                a->c.host_ip, a->c.node_name);
+    kn_buf_addf(
+        b,
+        "\"addresses\":[{\"type\":\"InternalIP\",\"address\":\"%s\"},{\"type\":\"Hostname\","
+        "\"address\":\"%s\"}],",
+        a->c.host_ip, a->c.node_name);
     if (a->c.kubelet_port)
-        kn_buf_addf(b, "\"daemonEndpoints\":{\"kubeletEndpoint\":{\"Port\":%u}},", a->c.kubelet_port);
-    struct kn_sv machine = file_line(arena, "/etc/machine-id", ""), boot = file_line(arena, "/proc/sys/kernel/random/boot_id", "");
+        kn_buf_addf(b, "\"daemonEndpoints\":{\"kubeletEndpoint\":{\"Port\":%u}},",
+                    a->c.kubelet_port);
+    struct kn_sv machine = file_line(arena, "/etc/machine-id", ""),
+                 boot = file_line(arena, "/proc/sys/kernel/random/boot_id", "");
     struct kn_sv os = file_line(arena, "/etc/os-release", "PRETTY_NAME=");
-    kn_buf_addf(b, "\"nodeInfo\":{\"machineID\":\"%.*s\",\"systemUUID\":\"%.*s\",\"bootID\":\"%.*s\",\"kernelVersion\":\"%s\",\"osImage\":",
-                KN_SV_ARG(machine), KN_SV_ARG(machine), KN_SV_ARG(boot), u.release);
+    kn_buf_addf(
+        b,
+        "\"nodeInfo\":{\"machineID\":\"%.*s\",\"systemUUID\":\"%.*s\",\"bootID\":\"%.*s\","
+        "\"kernelVersion\":\"%s\",\"osImage\":",
+        KN_SV_ARG(machine), KN_SV_ARG(machine), KN_SV_ARG(boot), u.release);
     kn_json_encode_str(b, os);
-    kn_buf_addf(b, ",\"containerRuntimeVersion\":\"%s://%s\",\"kubeletVersion\":\"v1.37.2\",\"kubeProxyVersion\":\"\","
-                   "\"operatingSystem\":\"linux\",\"architecture\":\"%s\"}}",
-                a->node.runtime->ops->name, a->node.runtime->version, kn_image_architecture());
+    kn_buf_addf(
+        b,
+        ",\"containerRuntimeVersion\":\"%s://%s\",\"kubeletVersion\":\"v1.37.2\","
+        "\"kubeProxyVersion\":\"\","
+        "\"operatingSystem\":\"linux\",\"architecture\":\"%s\"}}",
+        a->node.runtime->ops->name, a->node.runtime->version, kn_image_architecture());
 }
 
-static struct kn_status create_from(struct kn_agent *a, const struct kn_resource *r, struct kn_sv ns, struct kn_buf *text)
+static struct kn_status create_from(struct kn_agent *a, const struct kn_resource *r,
+                                    struct kn_sv ns, struct kn_buf *text)
 {
     KN_CLEANUP(kn_arena_cleanup) struct kn_arena *arena = kn_arena_new(0, 4u << 20);
     struct kn_json *body;
@@ -486,8 +523,9 @@ static struct kn_status patch_status(struct kn_agent *a)
     kn_buf_add_byte(&b, '{');
     add_status(a, &b, node->root);
     kn_buf_add_byte(&b, '}');
-    struct kn_status s = kn_client_patch(a->c.client, a->r_nodes, KN_SV_NULL, kn_sv_c(a->c.node_name), "status",
-                                         KN_PATCH_STRATEGIC, kn_buf_sv(&b), NULL);
+    struct kn_status s =
+        kn_client_patch(a->c.client, a->r_nodes, KN_SV_NULL, kn_sv_c(a->c.node_name), "status",
+                        KN_PATCH_STRATEGIC, kn_buf_sv(&b), NULL);
     kn_buf_done(&b);
     return s;
 }
@@ -495,10 +533,14 @@ static struct kn_status patch_status(struct kn_agent *a)
 static struct kn_status register_node(struct kn_agent *a)
 {
     struct kn_buf b = KN_BUF(1u << 20);
-    kn_buf_addf(&b, "{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"metadata\":{\"name\":\"%s\",\"labels\":{\"kubernetes.io/hostname\":\"%s\","
-                    "\"kubernetes.io/os\":\"linux\",\"kubernetes.io/arch\":\"%s\",\"beta.kubernetes.io/os\":\"linux\","
-                    "\"beta.kubernetes.io/arch\":\"%s\"}},\"spec\":{},",
-                a->c.node_name, a->c.node_name, kn_image_architecture(), kn_image_architecture());
+    kn_buf_addf(
+        &b,
+        "{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"metadata\":{\"name\":\"%s\",\"labels\":{"
+        "\"kubernetes.io/hostname\":\"%s\","
+        "\"kubernetes.io/os\":\"linux\",\"kubernetes.io/arch\":\"%s\","
+        "\"beta.kubernetes.io/os\":\"linux\","
+        "\"beta.kubernetes.io/arch\":\"%s\"}},\"spec\":{},",
+        a->c.node_name, a->c.node_name, kn_image_architecture(), kn_image_architecture());
     add_status(a, &b, NULL);
     kn_buf_add_byte(&b, '}');
     struct kn_status s = create_from(a, a->r_nodes, KN_SV_NULL, &b);
@@ -509,7 +551,8 @@ static struct kn_status register_node(struct kn_agent *a)
 }
 
 // In the informer's thread.
-static void node_changed(void *arg, enum kn_event_type type, const struct kn_obj *obj, const struct kn_obj *old)
+static void node_changed(void *arg, enum kn_event_type type, const struct kn_obj *obj,
+                         const struct kn_obj *old)
 {
     struct kn_agent *a = arg;
     (void)obj;
@@ -527,15 +570,20 @@ static struct kn_status renew_lease(struct kn_agent *a)
     static const struct kn_sv ns = {"kube-node-lease", 15};
     char now[KN_TIME_TEXT], patch[256];
     kn_time_format(kn_now(), KN_TIME_MICROS, now);
-    snprintf(patch, sizeof patch, "{\"spec\":{\"holderIdentity\":\"%.100s\",\"renewTime\":\"%s\"}}", a->c.node_name, now);
-    struct kn_status s = kn_client_patch(a->c.client, a->r_leases, ns, kn_sv_c(a->c.node_name), NULL, KN_PATCH_MERGE, kn_sv_c(patch), NULL);
+    snprintf(patch, sizeof patch, "{\"spec\":{\"holderIdentity\":\"%.100s\",\"renewTime\":\"%s\"}}",
+             a->c.node_name, now);
+    struct kn_status s = kn_client_patch(a->c.client, a->r_leases, ns, kn_sv_c(a->c.node_name),
+                                         NULL, KN_PATCH_MERGE, kn_sv_c(patch), NULL);
     if (s.code != KN_NOT_FOUND)
         return s;
     kn_status_done(&s);
     struct kn_buf b = KN_BUF(65536);
-    kn_buf_addf(&b, "{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{\"name\":\"%s\",\"namespace\":\"kube-node-lease\"},"
-                    "\"spec\":{\"holderIdentity\":\"%s\",\"leaseDurationSeconds\":%d,\"renewTime\":\"%s\"}}",
-                a->c.node_name, a->c.node_name, LEASE_SECONDS, now);
+    kn_buf_addf(
+        &b,
+        "{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{"
+        "\"name\":\"%s\",\"namespace\":\"kube-node-lease\"},"
+        "\"spec\":{\"holderIdentity\":\"%s\",\"leaseDurationSeconds\":%d,\"renewTime\":\"%s\"}}",
+        a->c.node_name, a->c.node_name, LEASE_SECONDS, now);
     return create_from(a, a->r_leases, ns, &b);
 }
 
@@ -544,7 +592,8 @@ static bool pressure_changed(struct kn_agent *a)
 {
     struct kn_pressure now;
     kn_pressure_measure(a->c.data_dir, &now);
-    return now.memory != a->pressure.memory || now.disk != a->pressure.disk || now.pids != a->pressure.pids;
+    return now.memory != a->pressure.memory || now.disk != a->pressure.disk ||
+           now.pids != a->pressure.pids;
 }
 
 static void collect(struct kn_agent *a)
@@ -637,14 +686,25 @@ static struct kn_status open_parts(struct kn_agent *a)
 {
     char path[PATH_MAX];
     struct kn_node *n = &a->node;
-    *n = (struct kn_node){.name = a->c.node_name, .run_dir = a->c.run_dir, .data_dir = a->c.data_dir,
-                          .log_dir = a->c.log_dir, .host_ip = kn_sv_c(a->c.host_ip),
+    *n = (struct kn_node){.name = a->c.node_name,
+                          .run_dir = a->c.run_dir,
+                          .data_dir = a->c.data_dir,
+                          .log_dir = a->c.log_dir,
+                          .host_ip = kn_sv_c(a->c.host_ip),
                           .cluster_dns = kn_sv_c(a->c.cluster_dns),
-                          .cluster_domain = kn_sv_c(a->c.cluster_domain ? a->c.cluster_domain : "cluster.local"),
-                          .memory_capacity = memory_capacity(), .can_lower_oom = has_capability(24),
+                          .cluster_domain =
+                              kn_sv_c(a->c.cluster_domain ? a->c.cluster_domain : "cluster.local"),
+                          .memory_capacity = memory_capacity(),
+                          .can_lower_oom = has_capability(24),
                           .network = a->c.network,
-                          .api = {.arg = a, .get = api_get, .token = api_token, .put_status = api_put_status, .services = api_services,
-                                  .finish = api_finish, .event = api_event, .pull = api_pull}};
+                          .api = {.arg = a,
+                                  .get = api_get,
+                                  .token = api_token,
+                                  .put_status = api_put_status,
+                                  .services = api_services,
+                                  .finish = api_finish,
+                                  .event = api_event,
+                                  .pull = api_pull}};
     KN_TRY(find_resources(a));
     KN_TRY(kn_cgroups_open(&n->cgroups));
     snprintf(path, sizeof path, "%s/node/crun", a->c.run_dir);

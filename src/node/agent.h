@@ -18,7 +18,7 @@ struct kn_agent_config {
     struct kn_cache *services;                // for containers' environment; NULL: none is told
     struct kn_pod_network *network;           // NULL: pods have loopback alone
     int max_pods;                             // 0: 110
-    const char *registries;                   // file of image_pull.h: mirrors, credentials; NULL: none
+    const char *registries; // file of image_pull.h: mirrors, credentials; NULL: none
     // Brings an image in, in place of asking registries; NULL: they are asked.
     struct kn_status (*pull)(void *arg, const struct kn_obj *pod, struct kn_sv image);
     void *pull_arg;

@@ -23,7 +23,8 @@ void kn_cancel_set(struct kn_cancel *c)
                 h->wake(h->arg);
 }
 
-void kn_cancel_add(struct kn_cancel *c, struct kn_cancel_hook *h, void (*wake)(void *arg), void *arg)
+void kn_cancel_add(struct kn_cancel *c, struct kn_cancel_hook *h, void (*wake)(void *arg),
+                   void *arg)
 {
     h->wake = wake;
     h->arg = arg;

@@ -24,7 +24,8 @@ void kn_cancel_done(struct kn_cancel *c);
 // Calls all hooks, once.
 void kn_cancel_set(struct kn_cancel *c);
 // Called at once where it is cancelled already. c may be NULL: never cancelled.
-void kn_cancel_add(struct kn_cancel *c, struct kn_cancel_hook *h, void (*wake)(void *arg), void *arg);
+void kn_cancel_add(struct kn_cancel *c, struct kn_cancel_hook *h, void (*wake)(void *arg),
+                   void *arg);
 // Returns when the hook is not running and will not run.
 void kn_cancel_remove(struct kn_cancel *c, struct kn_cancel_hook *h);
 bool kn_cancel_is(struct kn_cancel *c); // takes no lock; c may be NULL

@@ -133,7 +133,8 @@ struct kn_status kn_pod_resource_field(const struct kn_node *n, const struct kn_
     struct kn_sv kind = kn_sv_cut(&kind_rest, '.');
     bool limits = kn_sv_is(kind, "limits"), cpu = kn_sv_is(kind_rest, "cpu");
     const struct kn_json *r = kn_json_get(container, KN_K_resources);
-    struct kn_sv text = kn_json_str(kn_json_get_sv(kn_json_get(r, limits ? KN_K_limits : KN_K_requests), kind_rest));
+    struct kn_sv text = kn_json_str(
+        kn_json_get_sv(kn_json_get(r, limits ? KN_K_limits : KN_K_requests), kind_rest));
     struct kn_sv divisor = kn_json_str(kn_json_get(ref, KN_K_divisor));
     int64_t value = cpu ? kn_quantity_milli_of(text) : kn_quantity_value_of(text);
     if (!text.len && limits) // no limit: what the machine has
@@ -158,7 +159,8 @@ static struct kn_status secret_value(struct kn_arena *a, struct kn_sv text, stru
 }
 
 static struct kn_status from_key(struct kn_env *e, const struct kn_container_spec *c,
-                                 struct kn_sv name, const struct kn_json *ref, enum kn_node_kind kind)
+                                 struct kn_sv name, const struct kn_json *ref,
+                                 enum kn_node_kind kind)
 {
     const char *word = kind == KN_NODE_SECRET ? "Secret" : "ConfigMap";
     struct kn_sv object = kn_json_str(kn_json_get(ref, KN_K_name));
@@ -173,8 +175,8 @@ static struct kn_status from_key(struct kn_env *e, const struct kn_container_spe
     if (!v && optional)
         return KN_STATUS_OK;
     if (!v)
-        return kn_error(KN_NOT_FOUND, "couldn't find key %.*s in %s %.*s/%.*s", KN_SV_ARG(key), word,
-                        KN_SV_ARG(c->pod->ns), KN_SV_ARG(object));
+        return kn_error(KN_NOT_FOUND, "couldn't find key %.*s in %s %.*s/%.*s", KN_SV_ARG(key),
+                        word, KN_SV_ARG(c->pod->ns), KN_SV_ARG(object));
     struct kn_sv value = kn_json_str(v);
     if (kind == KN_NODE_SECRET)
         KN_TRY(secret_value(e->a, value, &value));
@@ -185,7 +187,8 @@ static struct kn_status from_key(struct kn_env *e, const struct kn_container_spe
 static struct kn_status from_all(struct kn_env *e, const struct kn_container_spec *c,
                                  const struct kn_json *source, enum kn_node_kind kind)
 {
-    const struct kn_json *ref = kn_json_get(source, kind == KN_NODE_SECRET ? KN_K_secretRef : KN_K_configMapRef);
+    const struct kn_json *ref =
+        kn_json_get(source, kind == KN_NODE_SECRET ? KN_K_secretRef : KN_K_configMapRef);
     struct kn_sv prefix = kn_json_str(kn_json_get(source, KN_K_prefix));
     if (!ref)
         return KN_STATUS_OK;
@@ -200,7 +203,9 @@ static struct kn_status from_all(struct kn_env *e, const struct kn_container_spe
         struct kn_sv value = kn_json_str(v);
         if (kind == KN_NODE_SECRET)
             KN_TRY(secret_value(e->a, value, &value));
-        kn_env_set(e, kn_arena_printf(e->a, "%.*s%.*s", KN_SV_ARG(prefix), KN_SV_ARG(kn_json_key(v))), value);
+        kn_env_set(e,
+                   kn_arena_printf(e->a, "%.*s%.*s", KN_SV_ARG(prefix), KN_SV_ARG(kn_json_key(v))),
+                   value);
     }
     return KN_STATUS_OK;
 }
@@ -211,10 +216,11 @@ static struct kn_status one(struct kn_env *e, const struct kn_container_spec *c,
     struct kn_sv name = kn_json_str(kn_json_get(v, KN_K_name)), value;
     const struct kn_json *from = kn_json_get(v, KN_K_valueFrom), *ref;
     if (!from) {
-        kn_env_set(e, name, kn_expand(e->a, kn_json_str(kn_json_get(v, KN_K_value)), kn_env_get, e));
+        kn_env_set(e, name,
+                   kn_expand(e->a, kn_json_str(kn_json_get(v, KN_K_value)), kn_env_get, e));
     } else if ((ref = kn_json_get(from, KN_K_fieldRef))) {
-        KN_TRY(kn_pod_field(c->node, c->sandbox, c->pod, kn_json_str(kn_json_get(ref, KN_K_fieldPath)),
-                            e->a, &value));
+        KN_TRY(kn_pod_field(c->node, c->sandbox, c->pod,
+                            kn_json_str(kn_json_get(ref, KN_K_fieldPath)), e->a, &value));
         kn_env_set(e, name, value);
     } else if ((ref = kn_json_get(from, KN_K_resourceFieldRef))) {
         KN_TRY(kn_pod_resource_field(c->node, c->pod, c->container, ref, e->a, &value));
@@ -224,7 +230,8 @@ static struct kn_status one(struct kn_env *e, const struct kn_container_spec *c,
     } else if ((ref = kn_json_get(from, KN_K_secretKeyRef))) {
         return from_key(e, c, name, ref, KN_NODE_SECRET);
     } else {
-        return kn_error(KN_NOT_SUPPORTED, "environment variable %.*s: this kind of valueFrom is not supported",
+        return kn_error(KN_NOT_SUPPORTED,
+                        "environment variable %.*s: this kind of valueFrom is not supported",
                         KN_SV_ARG(name));
     }
     return KN_STATUS_OK;
@@ -241,14 +248,16 @@ struct kn_status kn_env_fill(struct kn_env *e, const struct kn_container_spec *c
         kn_env_set(e, name, value);
     }
     if (!kn_env_get(e, KN_SV("PATH")).ptr)
-        kn_env_set(e, KN_SV("PATH"), KN_SV("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
+        kn_env_set(e, KN_SV("PATH"),
+                   KN_SV("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
     struct kn_sv wanted = kn_json_str(kn_json_get(spec, KN_K_hostname));
     if (c->sandbox->host_network)
         gethostname(host, sizeof host - 1);
     kn_env_set(e, KN_SV("HOSTNAME"), host[0] ? kn_sv_c(host) : wanted.len ? wanted : c->pod->name);
     if (c->node->api.services)
         c->node->api.services(c->node->api.arg, c->pod->ns,
-                              kn_json_bool(kn_json_get(spec, KN_K_enableServiceLinks), true), kn_env_set, e);
+                              kn_json_bool(kn_json_get(spec, KN_K_enableServiceLinks), true),
+                              kn_env_set, e);
     KN_JSON_EACH(v, kn_json_get(c->container, KN_K_envFrom)) {
         KN_TRY(from_all(e, c, v, KN_NODE_CONFIG_MAP));
         KN_TRY(from_all(e, c, v, KN_NODE_SECRET));

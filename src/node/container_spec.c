@@ -24,7 +24,8 @@ static void read_inside(const char *rootfs, const char *path, struct kn_buf *out
 {
     struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_IN_ROOT};
     KN_CLEANUP(kn_cleanup_fd) int root = open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    KN_CLEANUP(kn_cleanup_fd) int fd = root < 0 ? -1 : (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+    KN_CLEANUP(kn_cleanup_fd)
+    int fd = root < 0 ? -1 : (int)syscall(SYS_openat2, root, path, &how, sizeof how);
     char chunk[4096];
     for (ssize_t n; fd >= 0 && !out->failed && (n = read(fd, chunk, sizeof chunk)) > 0;)
         kn_buf_add(out, kn_sv(chunk, (size_t)n));
@@ -95,13 +96,15 @@ static struct kn_status image_user(const struct kn_container_spec *c, struct use
     if (name.len && !number(name, &u->uid)) {
         struct kn_sv line = find_line(passwd, name, NULL);
         if (!line.len || !number(field(line, 2), &u->uid))
-            return kn_error(KN_INVALID, "unable to find user %.*s: no matching entries in passwd file",
+            return kn_error(KN_INVALID,
+                            "unable to find user %.*s: no matching entries in passwd file",
                             KN_SV_ARG(name));
     }
     if (group.len && !number(group, &u->gid)) {
         struct kn_sv line = find_line(groups, group, NULL);
         if (!line.len || !number(field(line, 2), &u->gid))
-            return kn_error(KN_INVALID, "unable to find group %.*s: no matching entries in group file",
+            return kn_error(KN_INVALID,
+                            "unable to find group %.*s: no matching entries in group file",
                             KN_SV_ARG(group));
     }
     u->known_gid = group.len > 0;
@@ -111,7 +114,8 @@ static struct kn_status image_user(const struct kn_container_spec *c, struct use
 static struct kn_status resolve_user(const struct kn_container_spec *c, struct user *u)
 {
     struct kn_buf passwd = KN_BUF(1u << 20), groups = KN_BUF(1u << 20);
-    const struct kn_json *as_user = security(c, KN_K_runAsUser), *as_group = security(c, KN_K_runAsGroup), *g;
+    const struct kn_json *as_user = security(c, KN_K_runAsUser),
+                         *as_group = security(c, KN_K_runAsGroup), *g;
     const struct kn_json *pod = KN_JSON_AT(c->pod->root, KN_K_spec, KN_K_securityContext);
     read_inside(c->rootfs, "etc/passwd", &passwd);
     read_inside(c->rootfs, "etc/group", &groups);
@@ -141,7 +145,8 @@ static struct kn_status resolve_user(const struct kn_container_spec *c, struct u
 
 static struct kn_status capabilities(const struct kn_container_spec *c, uint64_t *ret)
 {
-    const struct kn_json *caps = KN_JSON_AT(c->container, KN_K_securityContext, KN_K_capabilities), *v;
+    const struct kn_json *caps = KN_JSON_AT(c->container, KN_K_securityContext, KN_K_capabilities),
+                         *v;
     uint64_t bits = kn_cap_default(), add = 0;
     KN_JSON_EACH(v, kn_json_get(caps, KN_K_drop)) {
         int n = kn_cap_parse(kn_json_str(v));
@@ -155,7 +160,8 @@ static struct kn_status capabilities(const struct kn_container_spec *c, uint64_t
         if (kn_sv_is(kn_json_str(v), "ALL"))
             add = KN_CAP_ALL;
         else if (n < 0)
-            return kn_error(KN_INVALID, "unknown capability \"%.*s\" to add", KN_SV_ARG(kn_json_str(v)));
+            return kn_error(KN_INVALID, "unknown capability \"%.*s\" to add",
+                            KN_SV_ARG(kn_json_str(v)));
         else
             add |= UINT64_C(1) << n;
     }
@@ -183,8 +189,11 @@ static void limits(const struct kn_container_spec *c, struct kn_oci *o)
         o->oom_score_adj = 1000;
         break;
     case KN_QOS_BURSTABLE:
-        o->oom_score_adj = (int)(1000 - 1000 * asked / (c->node->memory_capacity ? c->node->memory_capacity : 1));
-        o->oom_score_adj = o->oom_score_adj < 2 ? 2 : o->oom_score_adj > 999 ? 999 : o->oom_score_adj;
+        o->oom_score_adj =
+            (int)(1000 - 1000 * asked / (c->node->memory_capacity ? c->node->memory_capacity : 1));
+        o->oom_score_adj = o->oom_score_adj < 2     ? 2
+                           : o->oom_score_adj > 999 ? 999
+                                                    : o->oom_score_adj;
         break;
     }
 }
@@ -195,8 +204,10 @@ static void namespaces(const struct kn_container_spec *c, struct kn_arena *a, st
     struct kn_oci_ns host = {.kind = KN_OCI_NS_HOST};
     const char *run = c->sandbox->run;
     bool host_net = c->sandbox->host_network;
-    o->net = host_net ? host : (struct kn_oci_ns){KN_OCI_NS_PATH, kn_arena_printf(a, "%s/net", run).ptr};
-    o->uts = host_net ? host : (struct kn_oci_ns){KN_OCI_NS_PATH, kn_arena_printf(a, "%s/uts", run).ptr};
+    o->net =
+        host_net ? host : (struct kn_oci_ns){KN_OCI_NS_PATH, kn_arena_printf(a, "%s/net", run).ptr};
+    o->uts =
+        host_net ? host : (struct kn_oci_ns){KN_OCI_NS_PATH, kn_arena_printf(a, "%s/uts", run).ptr};
     o->ipc = kn_json_bool(kn_json_get(spec, KN_K_hostIPC), false)
                  ? host
                  : (struct kn_oci_ns){KN_OCI_NS_PATH, kn_arena_printf(a, "%s/ipc", run).ptr};
@@ -207,20 +218,24 @@ static void namespaces(const struct kn_container_spec *c, struct kn_arena *a, st
 static void command(const struct kn_container_spec *c, struct kn_env *env, struct kn_arena *a,
                     struct kn_oci *o)
 {
-    const struct kn_json *cmd = kn_json_get(c->container, KN_K_command), *args = kn_json_get(c->container, KN_K_args);
+    const struct kn_json *cmd = kn_json_get(c->container, KN_K_command),
+                         *args = kn_json_get(c->container, KN_K_args);
     const struct kn_json *first = cmd, *second = args, *v;
     if (!kn_json_len(cmd)) {
         first = kn_json_get(c->image->config, KN_K_Entrypoint);
         if (!kn_json_len(args))
             second = kn_json_get(c->image->config, KN_K_Cmd);
     }
-    struct kn_sv *list = kn_arena_calloc(a, kn_json_len(first) + kn_json_len(second) + 1, sizeof *list);
+    struct kn_sv *list =
+        kn_arena_calloc(a, kn_json_len(first) + kn_json_len(second) + 1, sizeof *list);
     size_t n = 0;
     if (list) {
         KN_JSON_EACH(v, first)
-            list[n++] = first == cmd ? kn_expand(a, kn_json_str(v), kn_env_get, env) : kn_json_str(v);
+            list[n++] =
+                first == cmd ? kn_expand(a, kn_json_str(v), kn_env_get, env) : kn_json_str(v);
         KN_JSON_EACH(v, second)
-            list[n++] = second == args ? kn_expand(a, kn_json_str(v), kn_env_get, env) : kn_json_str(v);
+            list[n++] =
+                second == args ? kn_expand(a, kn_json_str(v), kn_env_get, env) : kn_json_str(v);
     }
     o->args = list;
     o->args_len = n;
@@ -233,15 +248,19 @@ static struct kn_status seccomp(const struct kn_container_spec *c, struct kn_oci
     if (o->privileged || !type.len || kn_sv_is(type, "Unconfined"))
         return KN_STATUS_OK;
     if (!kn_sv_is(type, "RuntimeDefault"))
-        return kn_error(KN_NOT_SUPPORTED, "seccompProfile.type %.*s is not supported: use RuntimeDefault or Unconfined",
-                        KN_SV_ARG(type));
+        return kn_error(
+            KN_NOT_SUPPORTED,
+            "seccompProfile.type %.*s is not supported: use RuntimeDefault or Unconfined",
+            KN_SV_ARG(type));
     o->seccomp = KN_SECCOMP_DEFAULT;
     return KN_STATUS_OK;
 }
 
 static void sysctls(const struct kn_container_spec *c, struct kn_arena *a, struct kn_oci *o)
 {
-    const struct kn_json *list = KN_JSON_AT(c->pod->root, KN_K_spec, KN_K_securityContext, KN_K_sysctls), *v;
+    const struct kn_json *list = KN_JSON_AT(c->pod->root, KN_K_spec, KN_K_securityContext,
+                                            KN_K_sysctls),
+                         *v;
     struct kn_oci_pair *out = kn_arena_calloc(a, kn_json_len(list) + 1, sizeof *out);
     KN_JSON_EACH(v, out ? list : NULL)
         out[o->sysctls_len++] = (struct kn_oci_pair){kn_json_str(kn_json_get(v, KN_K_name)),
@@ -253,7 +272,9 @@ static void standard_mounts(const struct kn_container_spec *c, struct kn_arena *
 {
     static const struct {
         const char *file, *target;
-    } files[] = {{"hosts", "/etc/hosts"}, {"resolv.conf", "/etc/resolv.conf"}, {"hostname", "/etc/hostname"}};
+    } files[] = {{"hosts", "/etc/hosts"},
+                 {"resolv.conf", "/etc/resolv.conf"},
+                 {"hostname", "/etc/hostname"}};
     struct kn_oci_mount *m = kn_arena_calloc(a, c->mounts_len + 4, sizeof *m);
     if (!m)
         return;
@@ -262,14 +283,16 @@ static void standard_mounts(const struct kn_container_spec *c, struct kn_arena *
     size_t n = c->mounts_len;
     struct kn_sv path = kn_json_str(kn_json_get(c->container, KN_K_terminationMessagePath));
     m[n++] = (struct kn_oci_mount){.source = c->termination_log,
-                                   .target = path.len ? kn_arena_dup(a, path).ptr : "/dev/termination-log"};
+                                   .target = path.len ? kn_arena_dup(a, path).ptr
+                                                      : "/dev/termination-log"};
     for (size_t i = 0; i < KN_ARRAY_LEN(files); i++) {
         bool taken = false;
         for (size_t k = 0; k < c->mounts_len; k++)
             taken = taken || strcmp(c->mounts[k].target, files[i].target) == 0;
         if (!taken)
-            m[n++] = (struct kn_oci_mount){.source = kn_arena_printf(a, "%s/%s", c->sandbox->run, files[i].file).ptr,
-                                           .target = files[i].target};
+            m[n++] = (struct kn_oci_mount){
+                .source = kn_arena_printf(a, "%s/%s", c->sandbox->run, files[i].file).ptr,
+                .target = files[i].target};
     }
     o->mounts = m;
     o->mounts_len = n;
@@ -293,7 +316,8 @@ struct kn_status kn_container_spec(const struct kn_container_spec *c, struct kn_
         return kn_error(KN_INVALID, "no command specified");
     struct kn_sv *list = kn_arena_calloc(a, env.len + 1, sizeof *list);
     for (size_t i = 0; list && i < env.len; i++)
-        list[i] = kn_arena_printf(a, "%.*s=%.*s", KN_SV_ARG(env.ptr[i].name), KN_SV_ARG(env.ptr[i].value));
+        list[i] = kn_arena_printf(a, "%.*s=%.*s", KN_SV_ARG(env.ptr[i].name),
+                                  KN_SV_ARG(env.ptr[i].value));
     o->env = list;
     o->env_len = env.len;
     o->cwd = kn_json_str(kn_json_get(c->container, KN_K_workingDir));
@@ -318,6 +342,7 @@ struct kn_status kn_container_spec(const struct kn_container_spec *c, struct kn_
     sysctls(c, a, o);
     standard_mounts(c, a, o);
     o->cgroup_path = kn_arena_printf(a, "/%s", c->cgroup).ptr;
-    o->device_rules = kn_cgroups_version(c->node->cgroups) == KN_CGROUP_V1 || c->node->can_lower_oom;
+    o->device_rules =
+        kn_cgroups_version(c->node->cgroups) == KN_CGROUP_V1 || c->node->can_lower_oom;
     return kn_arena_failed(a) ? kn_arena_error(a, "a container's configuration") : KN_STATUS_OK;
 }

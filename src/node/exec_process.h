@@ -1,6 +1,6 @@
-// The process of a command that joins a running container: the container's own, as its bundle has it
-// (environment, user, limits), with other arguments. Nobody else is asked: the API server may be away,
-// and the image's name may mean another image by now. Any thread.
+// The process of a command that joins a running container: the container's own, as its bundle has
+// it (environment, user, limits), with other arguments. Nobody else is asked: the API server may be
+// away, and the image's name may mean another image by now. Any thread.
 #pragma once
 #include "codec/json.h"
 

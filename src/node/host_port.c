@@ -104,15 +104,17 @@ static void check(struct kn_pod_worker *w, const struct kn_json *port)
     char who[64];
     if (host <= 0 || kn_sv_is(protocol, "SCTP"))
         return;
-    uint64_t inode = bound_in(udp ? "/proc/thread-self/net/udp" : "/proc/thread-self/net/tcp", host);
+    uint64_t inode =
+        bound_in(udp ? "/proc/thread-self/net/udp" : "/proc/thread-self/net/tcp", host);
     if (!inode)
         inode = bound_in(udp ? "/proc/thread-self/net/udp6" : "/proc/thread-self/net/tcp6", host);
     if (!inode)
         return;
     holder(inode, who, sizeof who);
-    kn_worker_event(w, NULL, "Warning", "HostPortConflict",
-                    "the node's port %lld/%s is in use%s: what comes from elsewhere goes to the pod",
-                    (long long)host, udp ? "UDP" : "TCP", who);
+    kn_worker_event(
+        w, NULL, "Warning", "HostPortConflict",
+        "the node's port %lld/%s is in use%s: what comes from elsewhere goes to the pod",
+        (long long)host, udp ? "UDP" : "TCP", who);
 }
 
 void kn_pod_host_ports(struct kn_pod_worker *w)

@@ -92,7 +92,8 @@ static struct kn_status parse_file(struct import *in, const char *path, struct k
 
 // -- OCI layout ------------------------------------------------------------------------------
 
-static struct kn_status copy_image(struct import *in, struct kn_sv digest, struct kn_sv *ret_manifest)
+static struct kn_status copy_image(struct import *in, struct kn_sv digest,
+                                   struct kn_sv *ret_manifest)
 {
     struct kn_json *manifest;
     struct kn_sv text;
@@ -170,8 +171,10 @@ static struct kn_status import_docker_one(struct import *in, const struct kn_jso
     struct kn_buf out = KN_BUF(MANIFEST_MAX);
     KN_TRY(file_inside(in, kn_json_str(kn_json_get_sv(entry, KN_SV("Config"))), path));
     KN_TRY(copy_in(in, path, KN_SV_NULL, &digest, &size));
-    kn_buf_addf(&out, "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_MANIFEST "\",\"config\":{"
-                      "\"mediaType\":\"" MEDIA_OCI_CONFIG "\",\"digest\":\"%.*s\",\"size\":%lld},\"layers\":[",
+    kn_buf_addf(&out,
+                "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_MANIFEST "\",\"config\":{"
+                "\"mediaType\":\"" MEDIA_OCI_CONFIG
+                "\",\"digest\":\"%.*s\",\"size\":%lld},\"layers\":[",
                 KN_SV_ARG(digest), (long long)size);
     const struct kn_json *l;
     bool first = true;
@@ -187,8 +190,8 @@ static struct kn_status import_docker_one(struct import *in, const struct kn_jso
             st = copy_in(in, real, KN_SV_NULL, &digest, &size);
         if (!kn_ok(st))
             break;
-        kn_buf_addf(&out, "%s{\"mediaType\":\"%s\",\"digest\":\"%.*s\",\"size\":%lld}", first ? "" : ",",
-                    layer_media_type(real), KN_SV_ARG(digest), (long long)size);
+        kn_buf_addf(&out, "%s{\"mediaType\":\"%s\",\"digest\":\"%.*s\",\"size\":%lld}",
+                    first ? "" : ",", layer_media_type(real), KN_SV_ARG(digest), (long long)size);
         first = false;
     }
     kn_buf_addc(&out, "]}");
@@ -335,8 +338,10 @@ struct kn_status kn_images_export(struct kn_images *s, struct kn_sv name, int fd
     int64_t size = stat(path, &st) == 0 ? st.st_size : 0;
     struct kn_sv index = kn_arena_printf(
         a,
-        "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_INDEX "\",\"manifests\":[{\"mediaType\":\"" MEDIA_OCI_MANIFEST
-        "\",\"digest\":\"%.*s\",\"size\":%lld,\"annotations\":{\"io.containerd.image.name\":\"%.*s\","
+        "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_INDEX
+        "\",\"manifests\":[{\"mediaType\":\"" MEDIA_OCI_MANIFEST
+        "\",\"digest\":\"%.*s\",\"size\":%lld,\"annotations\":{"
+        "\"io.containerd.image.name\":\"%.*s\","
         "\"org.opencontainers.image.ref.name\":\"%.*s\"}}]}",
         KN_SV_ARG(image.digest), (long long)size, KN_SV_ARG(image.name), KN_SV_ARG(image.name));
     KN_TRY(put_text(fd, "oci-layout", KN_SV("{\"imageLayoutVersion\":\"1.0.0\"}")));

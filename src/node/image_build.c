@@ -223,7 +223,8 @@ static struct kn_status do_config(struct build *b, struct kn_sv *w, size_t n, st
         kn_json_set(b->a, b->config, kn_sv_is(w[0], "cmd") ? KN_K_Cmd : KN_K_Entrypoint,
                     kn_json_copy(b->a, list));
     } else if (kn_sv_is(w[0], "env")) {
-        kn_json_append(kn_json_ensure_array(b->a, b->config, KN_K_Env), kn_json_new_str(b->a, rest));
+        kn_json_append(kn_json_ensure_array(b->a, b->config, KN_K_Env),
+                       kn_json_new_str(b->a, rest));
     } else if (kn_sv_is(w[0], "expose")) {
         kn_json_set_sv(b->a, kn_json_ensure_object(b->a, b->config, KN_K_ExposedPorts), rest,
                        kn_json_new_object(b->a));
@@ -281,17 +282,22 @@ static struct kn_status finish(struct build *b, struct kn_sv *ret_manifest)
     int64_t size;
     KN_TRY(kn_build_layer(b, &layer, &size));
     struct kn_buf text = KN_BUF(1u << 20);
-    kn_buf_addf(&text, "{\"created\":\"1970-01-01T00:00:00Z\",\"architecture\":\"%s\",\"os\":\"linux\","
-                       "\"config\":", kn_image_architecture());
+    kn_buf_addf(&text,
+                "{\"created\":\"1970-01-01T00:00:00Z\",\"architecture\":\"%s\",\"os\":\"linux\","
+                "\"config\":",
+                kn_image_architecture());
     kn_json_encode(&text, b->config);
-    kn_buf_addf(&text, ",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%.*s\"]}}", KN_SV_ARG(layer));
+    kn_buf_addf(&text, ",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%.*s\"]}}",
+                KN_SV_ARG(layer));
     size_t config_size = text.len;
     struct kn_status s = kn_images_write_blob(b->s, kn_buf_sv(&text), b->a, &config_digest);
     kn_buf_clear(&text);
     if (kn_ok(s)) {
-        kn_buf_addf(&text, "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_MANIFEST "\",\"config\":{"
-                           "\"mediaType\":\"" MEDIA_OCI_CONFIG "\",\"digest\":\"%.*s\",\"size\":%zu},"
-                           "\"layers\":[{\"mediaType\":\"" MEDIA_OCI_TAR "\",\"digest\":\"%.*s\",\"size\":%lld}]}",
+        kn_buf_addf(&text,
+                    "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_MANIFEST "\",\"config\":{"
+                    "\"mediaType\":\"" MEDIA_OCI_CONFIG "\",\"digest\":\"%.*s\",\"size\":%zu},"
+                    "\"layers\":[{\"mediaType\":\"" MEDIA_OCI_TAR
+                    "\",\"digest\":\"%.*s\",\"size\":%lld}]}",
                     KN_SV_ARG(config_digest), config_size, KN_SV_ARG(layer), (long long)size);
         s = kn_images_write_blob(b->s, kn_buf_sv(&text), b->a, ret_manifest);
     }
@@ -307,8 +313,10 @@ static struct kn_status run_recipe(struct build *b, struct kn_sv *ret_manifest)
     struct kn_status s = kn_file_read(path, RECIPE_MAX, &text);
     if (s.code == KN_NOT_FOUND) {
         kn_status_done(&s);
-        s = kn_error(KN_NOT_FOUND, "there is no file %s: a recipe says of what an image is built, as "
-                                   "those in the folder images/ of knarr's source do", path);
+        s = kn_error(KN_NOT_FOUND,
+                     "there is no file %s: a recipe says of what an image is built, as "
+                     "those in the folder images/ of knarr's source do",
+                     path);
     }
     struct kn_sv rest = kn_arena_dup(b->a, kn_buf_sv(&text));
     kn_buf_done(&text);

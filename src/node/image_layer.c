@@ -104,9 +104,21 @@ struct kn_status kn_build_packages(struct build *b, const struct kn_sv *names, s
     KN_TRY(kn_dir_make(partial, 0755));
     KN_TRY(prepare_root(b));
     snprintf(cache, sizeof cache, "Dir::Cache=%s", b->o->cache);
-    const char *const fixed[] = {"apt-get", "-y", "-q", "-o", "Dir::State::status=/dev/null", "-o", cache,
-                                 "-o", "APT::Install-Recommends=false", "-o", "Debug::NoLocking=true",
-                                 "-o", "APT::Sandbox::User=root", "-o", "APT::Get::AllowUnauthenticated=false"};
+    const char *const fixed[] = {"apt-get",
+                                 "-y",
+                                 "-q",
+                                 "-o",
+                                 "Dir::State::status=/dev/null",
+                                 "-o",
+                                 cache,
+                                 "-o",
+                                 "APT::Install-Recommends=false",
+                                 "-o",
+                                 "Debug::NoLocking=true",
+                                 "-o",
+                                 "APT::Sandbox::User=root",
+                                 "-o",
+                                 "APT::Get::AllowUnauthenticated=false"};
     for (size_t i = 0; i < KN_ARRAY_LEN(fixed); i++)
         argv[n++] = fixed[i];
     size_t mode = n++;
@@ -158,7 +170,8 @@ static struct kn_status pack_content(struct packer *p, int dir, const char *name
     return kn_blob_add(p->blob, kn_sv(p->chunk, kn_tar_padding(size)));
 }
 
-static struct kn_status pack_folder(struct packer *p, int parent, const char *name, const char *path);
+static struct kn_status pack_folder(struct packer *p, int parent, const char *name,
+                                    const char *path);
 
 static struct kn_status pack_one(struct packer *p, int dir, const char *name, const char *path)
 {
@@ -200,7 +213,8 @@ static struct kn_status pack_one(struct packer *p, int dir, const char *name, co
     return e.type == KN_TAR_DIR ? pack_folder(p, dir, name, path) : KN_STATUS_OK;
 }
 
-static struct kn_status pack_folder(struct packer *p, int parent, const char *name, const char *path)
+static struct kn_status pack_folder(struct packer *p, int parent, const char *name,
+                                    const char *path)
 {
     struct dirent **list;
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -41,8 +41,8 @@ struct kn_pull_secret {
 // Errors as containerd words them, since people search for them: KN_NOT_FOUND, KN_FORBIDDEN,
 // KN_TOO_MANY, KN_UNAVAILABLE, KN_INVALID (a digest that does not match, a malformed manifest),
 // KN_NOT_SUPPORTED, KN_NO_SPACE.
-// cancel: breaks it off (KN_CANCELLED); may be NULL. A blob that comes more slowly than 32 KiB a second
-// is given up after a while (KN_TIMEOUT); what came of it is kept.
+// cancel: breaks it off (KN_CANCELLED); may be NULL. A blob that comes more slowly than 32 KiB a
+// second is given up after a while (KN_TIMEOUT); what came of it is kept.
 struct kn_status kn_pull(struct kn_puller *p, struct kn_sv image,
                          const struct kn_pull_secret *secrets, size_t secrets_len,
                          struct kn_cancel *cancel);

@@ -80,7 +80,8 @@ struct kn_status kn_registry_get(struct registry *r, const char *what, const cha
                                  int64_t from, struct kn_arena *a, struct kn_http_client_resp *ret,
                                  struct kn_body **ret_body);
 // Reads a body to its end. KN_TOO_LARGE.
-struct kn_status kn_registry_read(struct registry *r, struct kn_body *body, size_t max, struct kn_buf *out);
+struct kn_status kn_registry_read(struct registry *r, struct kn_body *body, size_t max,
+                                  struct kn_buf *out);
 // The error that an answer means. Reads the body; what: of the request, for the message.
 struct kn_status kn_registry_refusal(struct registry *r, const char *what,
                                      const struct kn_http_client_resp *head, struct kn_body *body);

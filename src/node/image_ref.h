@@ -12,6 +12,7 @@ struct kn_image_ref {
 };
 
 // KN_INVALID in the kubelet's words ("couldn't parse image name ...: invalid reference format").
-struct kn_status kn_image_ref_parse(struct kn_sv text, struct kn_arena *a, struct kn_image_ref *ret);
+struct kn_status kn_image_ref_parse(struct kn_sv text, struct kn_arena *a,
+                                    struct kn_image_ref *ret);
 // "sha256:" and 64 lower-case hex digits.
 bool kn_digest_is_valid(struct kn_sv digest);

@@ -78,8 +78,8 @@ static void add_name(struct kn_images *s, struct kn_sv name, struct kn_sv digest
     s->names.ptr[at] = n;
 }
 
-// Reads the index file unless it is the one that was read last: another process may have changed it.
-// Called with the lock held.
+// Reads the index file unless it is the one that was read last: another process may have changed
+// it. Called with the lock held.
 static struct kn_status read_index(struct kn_images *s)
 {
     char path[PATH_MAX];
@@ -90,7 +90,8 @@ static struct kn_status read_index(struct kn_images *s)
         return errno == ENOENT ? KN_STATUS_OK : kn_error_errno(errno, "open %s", path);
     }
     if (now.st_ino == s->seen.st_ino && now.st_size == s->seen.st_size &&
-        now.st_mtim.tv_sec == s->seen.st_mtim.tv_sec && now.st_mtim.tv_nsec == s->seen.st_mtim.tv_nsec)
+        now.st_mtim.tv_sec == s->seen.st_mtim.tv_sec &&
+        now.st_mtim.tv_nsec == s->seen.st_mtim.tv_nsec)
         return KN_STATUS_OK;
     struct kn_buf text = KN_BUF(INDEX_MAX);
     KN_CLEANUP(kn_arena_cleanup) struct kn_arena *a = kn_arena_new(0, 64u << 20);
@@ -124,8 +125,9 @@ static struct kn_status write_index(struct kn_images *s)
     kn_buf_addc(&out, "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_INDEX "\",\"manifests\":[");
     for (size_t i = 0; i < s->names.len; i++) {
         const struct image_name *n = &s->names.ptr[i];
-        kn_buf_addf(&out, "%s{\"mediaType\":\"" MEDIA_OCI_MANIFEST "\",\"digest\":\"%s\",\"size\":%lld,"
-                          "\"annotations\":{\"" ANNOTATION_NAME "\":",
+        kn_buf_addf(&out,
+                    "%s{\"mediaType\":\"" MEDIA_OCI_MANIFEST "\",\"digest\":\"%s\",\"size\":%lld,"
+                    "\"annotations\":{\"" ANNOTATION_NAME "\":",
                     i ? "," : "", n->digest, (long long)n->size);
         kn_json_encode_str(&out, kn_sv_c(n->name));
         kn_buf_addc(&out, n->local ? ",\"" ANNOTATION_LOCAL "\":\"true\"}}" : "}}");
@@ -138,8 +140,9 @@ static struct kn_status write_index(struct kn_images *s)
     return st;
 }
 
-// Several processes have the store open: the agent, and `knarr image`. A file lock makes reading the
-// index, changing it and writing it one step; taken inside `lock`, since it is the process' own.
+// Several processes have the store open: the agent, and `knarr image`. A file lock makes reading
+// the index, changing it and writing it one step; taken inside `lock`, since it is the process'
+// own.
 static struct kn_status begin_change(struct kn_images *s, int *ret_fd)
 {
     KN_TRY(lock_file(s, "lock", LOCK_EX, ret_fd));
@@ -224,7 +227,8 @@ void kn_images_hold(struct kn_images *s)
 {
     KN_LOCKED(&s->hold_lock)
         if (s->holds++ == 0)
-            kn_log_status(KN_LOG_WARN, lock_file(s, "hold.lock", LOCK_SH, &s->hold_fd), "hold the images");
+            kn_log_status(KN_LOG_WARN, lock_file(s, "hold.lock", LOCK_SH, &s->hold_fd),
+                          "hold the images");
 }
 
 void kn_images_unhold(struct kn_images *s)
@@ -260,8 +264,8 @@ struct kn_status kn_image_decode(struct kn_images *s, struct kn_sv digest, struc
     ret->config = kn_json_get(config, KN_K_config);
     ret->layers_len = kn_json_len(layers);
     if (!kn_json_is_array(layers) || kn_json_len(ids) != ret->layers_len)
-        return kn_error(KN_INVALID, "the image %.*s has %u layers and %u diff ids", KN_SV_ARG(digest),
-                        kn_json_len(layers), kn_json_len(ids));
+        return kn_error(KN_INVALID, "the image %.*s has %u layers and %u diff ids",
+                        KN_SV_ARG(digest), kn_json_len(layers), kn_json_len(ids));
     struct kn_image_layer *list = kn_arena_calloc(a, ret->layers_len + 1, sizeof *list);
     if (!list)
         return kn_arena_error(a, "an image");
@@ -305,7 +309,8 @@ struct kn_status kn_images_get(struct kn_images *s, struct kn_sv name, struct kn
     KN_TRY(kn_image_ref_parse(name, a, &ref));
     bool known = find_name(s, ref.name, &found);
     if (!known)
-        return kn_error(KN_NOT_FOUND, "there is no image %.*s on this machine", KN_SV_ARG(ref.name));
+        return kn_error(KN_NOT_FOUND, "there is no image %.*s on this machine",
+                        KN_SV_ARG(ref.name));
     *ret = (struct kn_image){.name = ref.name, .local = found.local};
     return kn_wrap(kn_image_decode(s, kn_sv_c(found.digest), a, ret), "the image %.*s",
                    KN_SV_ARG(ref.name));
@@ -387,7 +392,8 @@ struct kn_status kn_images_remove(struct kn_images *s, struct kn_sv name)
             }
     }
     if (kn_ok(result) && !found)
-        return kn_error(KN_NOT_FOUND, "there is no image %.*s on this machine", KN_SV_ARG(ref.name));
+        return kn_error(KN_NOT_FOUND, "there is no image %.*s on this machine",
+                        KN_SV_ARG(ref.name));
     return result;
 }
 
@@ -438,7 +444,8 @@ static struct kn_status unpack_blob(struct kn_images *s, const struct kn_image_l
     KN_CLEANUP(kn_cleanup_fd) int to = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (to < 0)
         return kn_error_errno(errno, "open %s", dir);
-    struct counted c = {kn_inflate_new((struct kn_source){read_file_source, &blob}), kn_sha256_new()};
+    struct counted c = {kn_inflate_new((struct kn_source){read_file_source, &blob}),
+                        kn_sha256_new()};
     struct kn_status st = kn_unpack((struct kn_source){read_counted, &c}, to,
                                     &(struct kn_unpack_options){.whiteouts = true});
     if (kn_ok(st))
@@ -449,7 +456,8 @@ static struct kn_status unpack_blob(struct kn_images *s, const struct kn_image_l
     kn_sha256_take(c.hash, sum);
     kn_hex(sum, sizeof sum, hex);
     if (kn_ok(st) && !kn_sv_is(kn_sv_from(l->diff_id, 7), hex))
-        st = kn_error(KN_INVALID, "the layer's content is not what the image says: diff id sha256:%s", hex);
+        st = kn_error(KN_INVALID,
+                      "the layer's content is not what the image says: diff id sha256:%s", hex);
     return st;
 }
 

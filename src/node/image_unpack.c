@@ -181,7 +181,8 @@ static struct kn_status unpack_one(struct unpack *u, struct kn_tar *t, const str
     int dir;
     if (!clean_path(e->path, path)) {
         struct kn_sv p = kn_sv_trim(e->path);
-        bool root = e->type == KN_TAR_DIR && (kn_sv_is(p, "./") || kn_sv_is(p, "/") || kn_sv_is(p, "."));
+        bool root =
+            e->type == KN_TAR_DIR && (kn_sv_is(p, "./") || kn_sv_is(p, "/") || kn_sv_is(p, "."));
         return root ? set_attributes(u, e, u->root, ".")
                     : kn_error(KN_INVALID, "the name leads out of the archive");
     }

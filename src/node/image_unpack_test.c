@@ -22,7 +22,8 @@ static struct kn_status read_sv(void *arg, void *out, size_t max, size_t *ret_n)
 
 static void put(struct kn_buf *tar, enum kn_tar_type type, const char *path, const char *link)
 {
-    struct kn_tar_entry e = {.type = type, .path = kn_sv_c(path), .link = kn_sv_c(link ? link : ""), .mode = 0755};
+    struct kn_tar_entry e = {
+        .type = type, .path = kn_sv_c(path), .link = kn_sv_c(link ? link : ""), .mode = 0755};
     kn_tar_write_header(tar, &e);
 }
 
@@ -38,7 +39,8 @@ static void *unpack_it(void *arg)
     strcpy(j->folder, "/tmp/knarr-unpack-XXXXXX");
     ktest_true(mkdtemp(j->folder) != NULL);
     int fd = open(j->folder, O_RDONLY | O_DIRECTORY);
-    j->st = kn_unpack((struct kn_source){read_sv, &j->tar}, fd, &(struct kn_unpack_options){.plain_owner = true});
+    j->st = kn_unpack((struct kn_source){read_sv, &j->tar}, fd,
+                      &(struct kn_unpack_options){.plain_owner = true});
     close(fd);
     return NULL;
 }
@@ -112,7 +114,8 @@ static size_t count(struct kn_images *s)
 KTEST(sees_what_another_process_did_to_the_store)
 {
     char folder[] = "/tmp/knarr-images-XXXXXX", path[128];
-    static const char digest[] = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+    static const char digest[] =
+        "sha256:0000000000000000000000000000000000000000000000000000000000000000";
     struct kn_images *agent, *tool;
     ktest_true(mkdtemp(folder) != NULL);
     ktest_ok(kn_images_open(folder, &agent));
@@ -137,5 +140,6 @@ KTEST(sees_what_another_process_did_to_the_store)
     ktest_ok(kn_dir_remove(folder));
 }
 
-KTEST_MAIN(KTEST_CASE(makes_any_number_of_missing_parents), KTEST_CASE(leads_nobody_out_of_the_folder),
+KTEST_MAIN(KTEST_CASE(makes_any_number_of_missing_parents),
+           KTEST_CASE(leads_nobody_out_of_the_folder),
            KTEST_CASE(sees_what_another_process_did_to_the_store))

@@ -234,7 +234,8 @@ static int dial(struct link *l, int family)
     int fd = l->watch.fd, one = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     l->connecting = true;
-    if (connect(fd, is_four ? (void *)&four : (void *)&six, is_four ? sizeof four : sizeof six) < 0 &&
+    if (connect(fd, is_four ? (void *)&four : (void *)&six, is_four ? sizeof four : sizeof six) <
+            0 &&
         errno != EINPROGRESS)
         return errno;
     return 0;
@@ -298,7 +299,8 @@ static void ready(struct kn_loop_fd *w, uint32_t events)
             kn_timer_cancel(l->loop, &l->timer);
         events = EPOLLOUT;
     }
-    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR) && !l->read_over && !l->read_paused && !read_pod(l))
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR) && !l->read_over && !l->read_paused &&
+        !read_pod(l))
         return;
     if (flush(l))
         update(l);

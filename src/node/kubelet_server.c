@@ -131,7 +131,8 @@ static void *log_run(void *arg)
 
 static void fail(struct kn_http_req *r, struct kn_status s)
 {
-    kn_http_respond_text(r, kn_code_http(s.code), "text/plain; charset=utf-8", kn_sv_c(kn_status_text(&s)));
+    kn_http_respond_text(r, kn_code_http(s.code), "text/plain; charset=utf-8",
+                         kn_sv_c(kn_status_text(&s)));
     kn_status_done(&s);
 }
 
@@ -171,18 +172,25 @@ static void serve_logs(struct kn_kubelet_server *s, struct kn_http_req *r, struc
     kn_cond_init(&j->drained);
     snprintf(j->path, sizeof j->path, "%s/%d.log", c->log, run);
     snprintf(j->exit_file, sizeof j->exit_file, "%s/" SHIM_EXIT_FILE, c->bundle);
-    j->o = (struct kn_log_options){.follow = flag(r, "follow") && !previous, .timestamps = flag(r, "timestamps"),
-                                   .tail = number(r, "tailLines", -1), .limit_bytes = number(r, "limitBytes", -1),
-                                   .exit_file = j->exit_file, .wake_fd = j->wake};
+    j->o = (struct kn_log_options){.follow = flag(r, "follow") && !previous,
+                                   .timestamps = flag(r, "timestamps"),
+                                   .tail = number(r, "tailLines", -1),
+                                   .limit_bytes = number(r, "limitBytes", -1),
+                                   .exit_file = j->exit_file,
+                                   .wake_fd = j->wake};
     if (since.len)
         KN_IGNORE(kn_time_parse(since, &j->o.since));
     else if (seconds > 0)
         j->o.since.ns = kn_later(kn_now().ns, -seconds);
     if (run < 0 || access(j->path, R_OK) < 0) {
         job_free(j);
-        fail(r, previous ? kn_error(KN_BAD_REQUEST, "previous terminated container \"%s\" in pod \"%.*s\" not found", c->name, KN_SV_ARG(pod))
-                         : kn_error(KN_BAD_REQUEST, "container \"%s\" in pod \"%.*s\" is waiting to start: %s", c->name,
-                                    KN_SV_ARG(pod), c->reason));
+        fail(r, previous
+                    ? kn_error(KN_BAD_REQUEST,
+                               "previous terminated container \"%s\" in pod \"%.*s\" not found",
+                               c->name, KN_SV_ARG(pod))
+                    : kn_error(KN_BAD_REQUEST,
+                               "container \"%s\" in pod \"%.*s\" is waiting to start: %s", c->name,
+                               KN_SV_ARG(pod), c->reason));
         return;
     }
     static const struct kn_http_header type = {{"Content-Type", 12}, {"text/plain", 10}};
@@ -207,7 +215,8 @@ static bool is_api_server(const struct kn_kubelet_server *s, const struct kn_htt
 }
 
 // /VERB/NAMESPACE/POD/CONTAINER, or /VERB/NAMESPACE/POD/UID/CONTAINER
-static void serve_container(struct kn_kubelet_server *s, struct kn_http_req *r, struct kn_sv verb, struct kn_sv rest)
+static void serve_container(struct kn_kubelet_server *s, struct kn_http_req *r, struct kn_sv verb,
+                            struct kn_sv rest)
 {
     struct kn_sv part[4];
     size_t n = 0;
@@ -263,7 +272,8 @@ static void handle(struct kn_http_req *r, void *arg)
     struct kn_sv rest = kn_sv_from(kn_http_path(r), 1);
     if (!is_api_server(s, r)) {
         bool known = kn_http_peer(r)->cert != NULL;
-        fail(r, known ? kn_error(KN_FORBIDDEN, "Forbidden") : kn_error(KN_UNAUTHORIZED, "Unauthorized"));
+        fail(r, known ? kn_error(KN_FORBIDDEN, "Forbidden")
+                      : kn_error(KN_UNAUTHORIZED, "Unauthorized"));
         return;
     }
     struct kn_sv verb = kn_sv_cut(&rest, '/');
@@ -274,13 +284,14 @@ static void handle(struct kn_http_req *r, void *arg)
     else if (kn_sv_is(verb, "portForward"))
         serve_forward(s, r, rest);
     else if (kn_sv_is(verb, "run") || kn_sv_is(verb, "stats") || kn_sv_is(verb, "pods"))
-        fail(r, kn_error(KN_NOT_SUPPORTED, "/%.*s is not supported by this node yet", KN_SV_ARG(verb)));
+        fail(r, kn_error(KN_NOT_SUPPORTED, "/%.*s is not supported by this node yet",
+                         KN_SV_ARG(verb)));
     else
         fail(r, kn_error(KN_NOT_FOUND, "404 page not found"));
 }
 
-struct kn_status kn_kubelet_server_start(const struct kn_kubelet_config *config, struct kn_kubelet_server **ret,
-                                         uint16_t *ret_port)
+struct kn_status kn_kubelet_server_start(const struct kn_kubelet_config *config,
+                                         struct kn_kubelet_server **ret, uint16_t *ret_port)
 {
     struct kn_kubelet_server *s = KN_NEW(struct kn_kubelet_server);
     s->c = *config;

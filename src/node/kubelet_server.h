@@ -1,5 +1,6 @@
 // The node's HTTPS endpoint, as the API server uses it: /containerLogs, /exec, /attach,
-// /portForward, /healthz. Only a client that proves, by its certificate, to be the API server is answered.
+// /portForward, /healthz. Only a client that proves, by its certificate, to be the API server is
+// answered.
 #pragma once
 #include "node/agent.h"
 #include "wire/http.h"

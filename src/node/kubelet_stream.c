@@ -60,8 +60,12 @@ struct kn_status kn_kubelet_stream_opened(struct kn_kubelet_streams *s)
     if (__atomic_add_fetch(&s->open, 1, __ATOMIC_RELAXED) <= KN_KUBELET_STREAMS)
         return KN_STATUS_OK;
     kn_kubelet_stream_closed(s);
-    return kn_error(KN_TOO_MANY, "this node has %d streams of logs, exec, attach and port-forward open, and takes no more: close some, or "
-                                 "try again later", KN_KUBELET_STREAMS);
+    return kn_error(
+        KN_TOO_MANY,
+        "this node has %d streams of logs, exec, attach and port-forward open, and takes no more: "
+        "close some, or "
+        "try again later",
+        KN_KUBELET_STREAMS);
 }
 
 void kn_kubelet_stream_closed(struct kn_kubelet_streams *s)
@@ -129,7 +133,8 @@ static bool forward(struct session *s, enum kn_channel channel, int fd)
         kn_cond_wait(&s->drained, &s->lock, KN_FOREVER);
     s->pending += (size_t)n;
     pthread_mutex_unlock(&s->lock);
-    post(s, (struct chunk){.channel = channel, .bytes = kn_sv_dup(kn_sv(bytes, (size_t)n)), .len = (size_t)n});
+    post(s, (struct chunk){
+                .channel = channel, .bytes = kn_sv_dup(kn_sv(bytes, (size_t)n)), .len = (size_t)n});
     return true;
 }
 
@@ -193,20 +198,25 @@ static struct kn_status make_pipes(struct session *s, int theirs[3])
     return KN_STATUS_OK;
 }
 
-static struct kn_status start_exec(struct session *s, struct kn_shim *shim, const char *id, int theirs[3],
-                                   struct kn_arena *a)
+static struct kn_status start_exec(struct session *s, struct kn_shim *shim, const char *id,
+                                   int theirs[3], struct kn_arena *a)
 {
     uint32_t tag;
     struct kn_runtime_args args;
-    struct kn_runtime_exec e = {.id = s->c.id, .exec_id = id, .folder = s->c.bundle, .tty = s->want.tty};
+    struct kn_runtime_exec e = {
+        .id = s->c.id, .exec_id = id, .folder = s->c.bundle, .tty = s->want.tty};
     KN_CLEANUP(kn_cleanup_fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     KN_TRY(process_file(s, id, a));
     if (!s->want.tty)
         KN_TRY(make_pipes(s, theirs));
     s->n->runtime->ops->exec(s->n->runtime, &e, a, &args);
-    struct kn_shim_exec r = {.exec_id = id, .folder = s->c.bundle, .flags = s->want.tty ? SHIM_TTY : 0,
-                             .in = theirs[0] < 0 ? null : theirs[0], .out = theirs[1] < 0 ? null : theirs[1],
-                             .err = theirs[2] < 0 ? null : theirs[2], .args = &args};
+    struct kn_shim_exec r = {.exec_id = id,
+                             .folder = s->c.bundle,
+                             .flags = s->want.tty ? SHIM_TTY : 0,
+                             .in = theirs[0] < 0 ? null : theirs[0],
+                             .out = theirs[1] < 0 ? null : theirs[1],
+                             .err = theirs[2] < 0 ? null : theirs[2],
+                             .args = &args};
     struct kn_status st = kn_shim_exec(shim, &r, kn_mono() + START_DEADLINE, &s->tty, &tag);
     if (st.code == KN_IO) {
         struct kn_sv words = s->n->runtime->ops->explain(kn_sv_c(kn_status_text(&st)));
@@ -245,7 +255,8 @@ static void take_input(struct session *s, struct kn_shim *shim)
             s->to_in = -1;
         }
         if (s->resized && s->tty >= 0) {
-            struct winsize w = {.ws_col = (unsigned short)s->width, .ws_row = (unsigned short)s->height};
+            struct winsize w = {.ws_col = (unsigned short)s->width,
+                                .ws_row = (unsigned short)s->height};
             ioctl(s->tty, TIOCSWINSZ, &w);
         } else if (s->resized && s->attach) {
             KN_IGNORE(kn_shim_resize(shim, s->c.id, s->width, s->height));
@@ -267,7 +278,9 @@ static int pump(struct session *s, struct kn_shim *shim)
             gone = s->gone;
             waits = s->in.len > 0;
         }
-        struct pollfd p[5] = {{s->wake, POLLIN, 0}, {s->from[0], POLLIN, 0}, {s->from[1], POLLIN, 0},
+        struct pollfd p[5] = {{s->wake, POLLIN, 0},
+                              {s->from[0], POLLIN, 0},
+                              {s->from[1], POLLIN, 0},
                               {ended ? -1 : kn_shim_fd(shim), POLLIN, 0},
                               {waits ? (s->tty >= 0 ? s->tty : s->to_in) : -1, POLLOUT, 0}};
         // After the end only what is in the pipes is of interest: a child may hold them open.
@@ -310,7 +323,8 @@ static bool replay_text(void *arg, struct kn_sv text)
 
 static struct kn_status replay_log(struct session *s)
 {
-    struct kn_log_options o = {.tail = -1, .limit_bytes = PENDING_MAX, .wake_fd = -1, .skip_err = true};
+    struct kn_log_options o = {
+        .tail = -1, .limit_bytes = PENDING_MAX, .wake_fd = -1, .skip_err = true};
     struct replay out = {s, KN_STDOUT}, err = {s, KN_STDERR};
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/%d.log", s->c.log, s->c.restarts);
@@ -427,7 +441,8 @@ static void on_close(void *arg)
     eventfd_write(s->wake, 1);
 }
 
-static const struct kn_remote_events events = {on_ready, on_stdin, on_stdin_end, on_resize, on_drain, on_close};
+static const struct kn_remote_events events = {on_ready,  on_stdin, on_stdin_end,
+                                               on_resize, on_drain, on_close};
 
 static bool flag(struct kn_http_req *r, const char *name, const char *other)
 {
@@ -443,16 +458,18 @@ static void take_command(struct kn_http_req *r, struct session *s)
     size_t n = 0;
     s->argv = kn_calloc(kn_http_query(r).len + 2, sizeof *s->argv);
     while (kn_query_next(&rest, &name, &value)) {
-        struct kn_status st = kn_sv_is(name, "command") ? kn_url_decode(kn_http_arena(r), value, true, &plain)
-                                                        : kn_error(KN_NOT_FOUND, "another parameter");
+        struct kn_status st = kn_sv_is(name, "command")
+                                  ? kn_url_decode(kn_http_arena(r), value, true, &plain)
+                                  : kn_error(KN_NOT_FOUND, "another parameter");
         if (kn_ok(st))
             s->argv[n++] = kn_sv_dup(plain);
         kn_status_done(&st);
     }
 }
 
-void kn_kubelet_stream(struct kn_http_req *r, const struct kn_node *n, const struct kn_pod_container *c,
-                       bool attach, struct kn_kubelet_streams *streams)
+void kn_kubelet_stream(struct kn_http_req *r, const struct kn_node *n,
+                       const struct kn_pod_container *c, bool attach,
+                       struct kn_kubelet_streams *streams)
 {
     struct session *s = KN_NEW(struct session);
     s->n = n;
@@ -464,12 +481,15 @@ void kn_kubelet_stream(struct kn_http_req *r, const struct kn_node *n, const str
     kn_buf_init(&s->in, 16u << 20);
     pthread_mutex_init(&s->lock, NULL);
     kn_cond_init(&s->drained);
-    s->want = (struct kn_remote_want){.in = flag(r, "input", "stdin"), .out = flag(r, "output", "stdout"),
-                                      .err = flag(r, "error", "stderr"), .tty = flag(r, "tty", "tty")};
+    s->want = (struct kn_remote_want){.in = flag(r, "input", "stdin"),
+                                      .out = flag(r, "output", "stdout"),
+                                      .err = flag(r, "error", "stderr"),
+                                      .tty = flag(r, "tty", "tty")};
     take_command(r, s);
-    struct kn_status st = !attach && !s->argv[0] ? kn_error(KN_BAD_REQUEST, "you must specify at least 1 command")
-                          : kn_remote_wanted(r)  ? kn_kubelet_stream_opened(streams)
-                                                 : kn_error(KN_BAD_REQUEST, "Upgrade request required");
+    struct kn_status st =
+        !attach && !s->argv[0] ? kn_error(KN_BAD_REQUEST, "you must specify at least 1 command")
+        : kn_remote_wanted(r)  ? kn_kubelet_stream_opened(streams)
+                               : kn_error(KN_BAD_REQUEST, "Upgrade request required");
     if (kn_ok(st)) {
         s->streams = streams;
         st = kn_remote_accept(r, &s->want, &events, s, &s->remote);
@@ -477,6 +497,7 @@ void kn_kubelet_stream(struct kn_http_req *r, const struct kn_node *n, const str
     if (kn_ok(st))
         return;
     session_free(s);
-    kn_http_respond_text(r, kn_code_http(st.code), "text/plain; charset=utf-8", kn_sv_c(kn_status_text(&st)));
+    kn_http_respond_text(r, kn_code_http(st.code), "text/plain; charset=utf-8",
+                         kn_sv_c(kn_status_text(&st)));
     kn_status_done(&st);
 }

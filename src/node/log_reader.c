@@ -41,14 +41,16 @@ static bool put(struct reader *r, struct kn_sv text)
 static void record(struct reader *r, struct kn_sv line)
 {
     struct kn_sv text = line;
-    struct kn_sv when = kn_sv_cut(&text, ' '), stream = kn_sv_cut(&text, ' '), tag = kn_sv_cut(&text, ' ');
+    struct kn_sv when = kn_sv_cut(&text, ' '), stream = kn_sv_cut(&text, ' '),
+                 tag = kn_sv_cut(&text, ' ');
     bool whole = tag.len && tag.ptr[0] == 'F', was_inside = r->inside;
     r->inside = !whole;
     if (r->skip > 0) {
         r->skip -= whole;
         return;
     }
-    if ((r->o->skip_out && kn_sv_is(stream, "stdout")) || (r->o->skip_err && kn_sv_is(stream, "stderr")))
+    if ((r->o->skip_out && kn_sv_is(stream, "stdout")) ||
+        (r->o->skip_err && kn_sv_is(stream, "stderr")))
         return;
     if (r->o->since.ns) {
         struct kn_time t;
@@ -164,7 +166,8 @@ static struct kn_status follow(struct reader *r, const char *path, int *fd)
 struct kn_status kn_log_read(const char *path, const struct kn_log_options *o,
                              bool (*write)(void *arg, struct kn_sv text), void *arg)
 {
-    struct reader r = {.o = o, .write = write, .arg = arg, .rest = KN_BUF(LINE_MAX_BYTES), .left = o->limit_bytes};
+    struct reader r = {
+        .o = o, .write = write, .arg = arg, .rest = KN_BUF(LINE_MAX_BYTES), .left = o->limit_bytes};
     char name[PATH_MAX];
     int oldest = 0;
     struct kn_status s = KN_STATUS_OK;

@@ -19,14 +19,15 @@ struct kn_node_api {
     struct kn_status (*token)(void *arg, const struct kn_obj *pod, struct kn_sv audience,
                               int64_t seconds, struct kn_arena *a, struct kn_sv *ret);
     // Writes pods/status; a pod that is gone is fine.
-    struct kn_status (*put_status)(void *arg, const struct kn_obj *pod, const struct kn_json *status);
+    struct kn_status (*put_status)(void *arg, const struct kn_obj *pod,
+                                   const struct kn_json *status);
     // Removes the API object of a pod that has ended (grace period 0, uid as the precondition).
     struct kn_status (*finish)(void *arg, const struct kn_obj *pod);
     // Never blocks. path: "spec.containers{nginx}", or empty.
     void (*event)(void *arg, const struct kn_obj *pod, struct kn_sv path, const char *type,
                   const char *reason, const char *message);
-    // Environment of the services that the pod sees (without links: of the API alone): calls add for
-    // each variable. May be NULL.
+    // Environment of the services that the pod sees (without links: of the API alone): calls add
+    // for each variable. May be NULL.
     void (*services)(void *arg, struct kn_sv ns, bool links,
                      void (*add)(void *ctx, struct kn_sv name, struct kn_sv value), void *ctx);
     // Brings an image in (ErrImagePull when it fails). Blocks until then, or until it is cancelled

@@ -69,8 +69,8 @@ static void add_caps(struct kn_buf *out, const char *set, uint64_t bits)
 
 void kn_oci_write_process(const struct kn_oci *o, struct kn_buf *out)
 {
-    kn_buf_addf(out, "{\"terminal\":%s,\"user\":{\"uid\":%u,\"gid\":%u", o->terminal ? "true" : "false",
-                (unsigned)o->uid, (unsigned)o->gid);
+    kn_buf_addf(out, "{\"terminal\":%s,\"user\":{\"uid\":%u,\"gid\":%u",
+                o->terminal ? "true" : "false", (unsigned)o->uid, (unsigned)o->gid);
     if (o->groups_len) {
         kn_buf_addc(out, ",\"additionalGids\":[");
         for (size_t i = 0; i < o->groups_len; i++)
@@ -131,8 +131,11 @@ static void add_binds(const struct kn_oci *o, struct kn_buf *out)
             char options[64];
             if (depth_of(m->target) != depth)
                 continue;
-            snprintf(options, sizeof options, "\"rbind\",\"%s\",\"%s\"", propagation[m->propagation],
-                     m->read_only_below ? "rro" : m->read_only ? "ro" : "rw");
+            snprintf(options, sizeof options, "\"rbind\",\"%s\",\"%s\"",
+                     propagation[m->propagation],
+                     m->read_only_below ? "rro"
+                     : m->read_only     ? "ro"
+                                        : "rw");
             add_mount(out, m->target, "bind", m->source, options);
         }
 }
@@ -141,7 +144,8 @@ static void add_mounts(const struct kn_oci *o, struct kn_buf *out)
 {
     kn_buf_addc(out, ",\"mounts\":[");
     add_mount(out, "/proc", "proc", "proc", "\"nosuid\",\"noexec\",\"nodev\"");
-    add_mount(out, "/dev", "tmpfs", "tmpfs", "\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"");
+    add_mount(out, "/dev", "tmpfs", "tmpfs",
+              "\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"");
     add_mount(out, "/dev/pts", "devpts", "devpts",
               "\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\",\"mode=0620\",\"gid=5\"");
     if (o->own_shm)
@@ -190,9 +194,11 @@ static void add_devices_below(struct kn_buf *out, const char *folder, int depth,
         kn_buf_addc(out, *first ? "{\"path\":" : ",{\"path\":");
         *first = false;
         add_str(out, path);
-        kn_buf_addf(out, ",\"type\":\"%s\",\"major\":%u,\"minor\":%u,\"fileMode\":%u,\"uid\":%u,\"gid\":%u}",
-                    S_ISCHR(st.st_mode) ? "c" : "b", major(st.st_rdev), minor(st.st_rdev),
-                    (unsigned)st.st_mode & 0777, (unsigned)st.st_uid, (unsigned)st.st_gid);
+        kn_buf_addf(
+            out,
+            ",\"type\":\"%s\",\"major\":%u,\"minor\":%u,\"fileMode\":%u,\"uid\":%u,\"gid\":%u}",
+            S_ISCHR(st.st_mode) ? "c" : "b", major(st.st_rdev), minor(st.st_rdev),
+            (unsigned)st.st_mode & 0777, (unsigned)st.st_uid, (unsigned)st.st_gid);
     }
     if (dir)
         closedir(dir);
@@ -227,11 +233,19 @@ static void add_paths(struct kn_buf *out, const char *name, const char *const *p
 
 static void add_masks(struct kn_buf *out)
 {
-    static const char *const masked[] = {
-        "/proc/asound",      "/proc/acpi",        "/proc/interrupts", "/proc/kcore",
-        "/proc/keys",        "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
-        "/proc/sched_debug", "/proc/scsi",        "/sys/firmware",    "/sys/devices/virtual/powercap",
-        NULL};
+    static const char *const masked[] = {"/proc/asound",
+                                         "/proc/acpi",
+                                         "/proc/interrupts",
+                                         "/proc/kcore",
+                                         "/proc/keys",
+                                         "/proc/latency_stats",
+                                         "/proc/timer_list",
+                                         "/proc/timer_stats",
+                                         "/proc/sched_debug",
+                                         "/proc/scsi",
+                                         "/sys/firmware",
+                                         "/sys/devices/virtual/powercap",
+                                         NULL};
     static const char *const read_only[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                                             "/proc/sysrq-trigger", NULL};
     add_paths(out, "maskedPaths", masked);

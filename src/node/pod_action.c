@@ -45,8 +45,8 @@ static void remove_exec_files(const struct kn_action *a)
     }
 }
 
-// A command that writes without end must not keep the pod's loop: so much in a step, the rest in the
-// next.
+// A command that writes without end must not keep the pod's loop: so much in a step, the rest in
+// the next.
 #define STEPS 16
 
 static void drain(struct kn_action *o)
@@ -66,8 +66,8 @@ static void drain(struct kn_action *o)
     }
 }
 
-static struct kn_status start_command(struct kn_pod_worker *w, struct slot *s, const struct kn_json *command,
-                                      struct kn_action *o)
+static struct kn_status start_command(struct kn_pod_worker *w, struct slot *s,
+                                      const struct kn_json *command, struct kn_action *o)
 {
     KN_CLEANUP(kn_arena_cleanup) struct kn_arena *a = kn_arena_new(8192, 16u << 20);
     KN_CLEANUP(kn_cleanup_fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -87,7 +87,11 @@ static struct kn_status start_command(struct kn_pod_worker *w, struct slot *s, c
         return kn_error_errno(errno, "make a pipe");
     struct kn_runtime_exec e = {.id = s->id, .exec_id = o->id, .folder = s->bundle};
     w->n->runtime->ops->exec(w->n->runtime, &e, a, &args);
-    struct kn_shim_exec r = {.exec_id = o->id, .folder = s->bundle, .in = null, .out = out[1], .err = out[1],
+    struct kn_shim_exec r = {.exec_id = o->id,
+                             .folder = s->bundle,
+                             .in = null,
+                             .out = out[1],
+                             .err = out[1],
                              .args = &args};
     struct kn_status st = kn_shim_exec_begin(o->shim, &r, &tag);
     close(out[1]);
@@ -114,7 +118,9 @@ static bool step_command(struct kn_action *o, struct kn_status *ret)
             *ret = kn_error(KN_IO, "%.*s", KN_SV_ARG(o->ops->explain(kn_sv_c(news.sentence))));
         else {
             drain(o);
-            *ret = news.container.code == 0 ? KN_STATUS_OK : kn_error(KN_IO, "%s", o->len ? o->text : "command failed");
+            *ret = news.container.code == 0
+                       ? KN_STATUS_OK
+                       : kn_error(KN_IO, "%s", o->len ? o->text : "command failed");
         }
         return true;
     }
@@ -143,7 +149,9 @@ static struct kn_status port_of(const struct slot *s, const struct kn_json *port
 static struct kn_status dial_error(const struct kn_action *a, int err)
 {
     return kn_error(KN_UNAVAILABLE, "dial tcp %s: %s", a->where,
-                    err == ETIMEDOUT ? "i/o timeout" : err == ECONNREFUSED ? "connect: connection refused" : strerror(err));
+                    err == ETIMEDOUT      ? "i/o timeout"
+                    : err == ECONNREFUSED ? "connect: connection refused"
+                                          : strerror(err));
 }
 
 static struct kn_status dial(struct kn_action *a, const char *host, uint16_t port)
@@ -165,17 +173,20 @@ static void http_request(struct kn_action *a, const struct kn_json *get)
     const struct kn_json *h;
     struct kn_sv path = kn_json_str(kn_json_get(get, KN_K_path));
     bool has_host = false;
-    kn_buf_addf(&a->out, "GET %s%.*s HTTP/1.1\r\n", path.len && path.ptr[0] == '/' ? "" : "/", KN_SV_ARG(path));
+    kn_buf_addf(&a->out, "GET %s%.*s HTTP/1.1\r\n", path.len && path.ptr[0] == '/' ? "" : "/",
+                KN_SV_ARG(path));
     KN_JSON_EACH(h, kn_json_get(get, KN_K_httpHeaders)) {
         struct kn_sv name = kn_json_str(kn_json_get(h, KN_K_name));
         has_host = has_host || kn_sv_ieq(name, KN_SV("Host"));
-        kn_buf_addf(&a->out, "%.*s: %.*s\r\n", KN_SV_ARG(name), KN_SV_ARG(kn_json_str(kn_json_get(h, KN_K_value))));
+        kn_buf_addf(&a->out, "%.*s: %.*s\r\n", KN_SV_ARG(name),
+                    KN_SV_ARG(kn_json_str(kn_json_get(h, KN_K_value))));
     }
     if (!has_host)
         kn_buf_addf(&a->out, "Host: %s\r\n", a->where);
     kn_buf_addc(&a->out, "User-Agent: kube-probe/1.37\r\nAccept: */*\r\nConnection: close\r\n\r\n");
     size_t n = strlen(a->where);
-    snprintf(a->where + n, sizeof a->where - n, "%s%.*s", path.len && path.ptr[0] == '/' ? "" : "/", KN_SV_ARG(path));
+    snprintf(a->where + n, sizeof a->where - n, "%s%.*s", path.len && path.ptr[0] == '/' ? "" : "/",
+             KN_SV_ARG(path));
 }
 
 static struct kn_status http_verdict(const struct kn_action *a)
@@ -223,7 +234,8 @@ static bool step_http(struct kn_action *a, struct kn_status *ret)
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return false;
         if (n <= 0) {
-            *ret = kn_error(KN_CLOSED, "Get \"http://%s\": %s", a->where, n < 0 ? strerror(errno) : "EOF");
+            *ret = kn_error(KN_CLOSED, "Get \"http://%s\": %s", a->where,
+                            n < 0 ? strerror(errno) : "EOF");
             return true;
         }
         a->len += (size_t)n;
@@ -232,8 +244,9 @@ static bool step_http(struct kn_action *a, struct kn_status *ret)
     return true;
 }
 
-static struct kn_status start_network(struct kn_pod_worker *w, struct slot *s, const struct kn_json *get,
-                                      const struct kn_json *tcp, struct kn_action *a)
+static struct kn_status start_network(struct kn_pod_worker *w, struct slot *s,
+                                      const struct kn_json *get, const struct kn_json *tcp,
+                                      struct kn_action *a)
 {
     const struct kn_json *v = get ? get : tcp;
     char host[128];
@@ -252,11 +265,14 @@ static struct kn_status start_network(struct kn_pod_worker *w, struct slot *s, c
 
 // -- all of them -----------------------------------------------------------------------------
 
-struct kn_status kn_action_start(struct kn_pod_worker *w, struct slot *s, const struct kn_json *handler,
-                                 int64_t deadline, struct kn_action **ret)
+struct kn_status kn_action_start(struct kn_pod_worker *w, struct slot *s,
+                                 const struct kn_json *handler, int64_t deadline,
+                                 struct kn_action **ret)
 {
-    const struct kn_json *command = kn_json_get(handler, KN_K_exec), *pause = kn_json_get(handler, KN_K_sleep);
-    const struct kn_json *get = kn_json_get(handler, KN_K_httpGet), *tcp = kn_json_get(handler, KN_K_tcpSocket);
+    const struct kn_json *command = kn_json_get(handler, KN_K_exec),
+                         *pause = kn_json_get(handler, KN_K_sleep);
+    const struct kn_json *get = kn_json_get(handler, KN_K_httpGet),
+                         *tcp = kn_json_get(handler, KN_K_tcpSocket);
     struct kn_action *a = KN_NEW(struct kn_action);
     struct kn_status st = KN_STATUS_OK;
     a->fd = -1;
@@ -317,7 +333,8 @@ int64_t kn_action_next(const struct kn_action *a)
 
 void kn_action_poll(const struct kn_action *a, struct pollfd fds[KN_ACTION_FDS])
 {
-    bool sends = (a->kind == ACTION_HTTP || a->kind == ACTION_CONNECT) && (!a->connected || a->out.len);
+    bool sends =
+        (a->kind == ACTION_HTTP || a->kind == ACTION_CONNECT) && (!a->connected || a->out.len);
     fds[0] = (struct pollfd){a->fd, sends ? POLLOUT : POLLIN, 0};
     fds[1] = (struct pollfd){a->shim ? kn_shim_fd(a->shim) : -1, POLLIN, 0};
 }

@@ -1,6 +1,6 @@
-// One action of a probe or a lifecycle hook, under way: a command in the container, an HTTP request,
-// a TCP connection, or a pause. Nothing here blocks: the pod's thread polls the descriptors of all
-// its actions together. The thread of the worker alone.
+// One action of a probe or a lifecycle hook, under way: a command in the container, an HTTP
+// request, a TCP connection, or a pause. Nothing here blocks: the pod's thread polls the
+// descriptors of all its actions together. The thread of the worker alone.
 #pragma once
 #include <poll.h>
 
@@ -14,8 +14,9 @@ struct kn_action;
 
 // Begins it in the slot's container. handler: a probe, or a LifecycleHandler; not kept.
 // deadline: KN_FOREVER allowed. Whatever already fails here is the action's outcome.
-struct kn_status kn_action_start(struct kn_pod_worker *w, struct slot *s, const struct kn_json *handler,
-                                 int64_t deadline, struct kn_action **ret);
+struct kn_status kn_action_start(struct kn_pod_worker *w, struct slot *s,
+                                 const struct kn_json *handler, int64_t deadline,
+                                 struct kn_action **ret);
 // Goes on. True: it is over, and *ret is its outcome (KN_TIMEOUT: it took too long).
 bool kn_action_step(struct kn_action *a, struct kn_status *ret);
 // When it wants a step even though nothing came; KN_FOREVER.

@@ -9,8 +9,10 @@
 
 int64_t kn_worker_grace(const struct kn_pod_worker *w)
 {
-    int64_t spec = kn_json_int(KN_JSON_AT(w->pod->root, KN_K_spec, KN_K_terminationGracePeriodSeconds), 30);
-    int64_t grace = kn_json_int(kn_json_get(w->pod->metadata, KN_K_deletionGracePeriodSeconds), spec);
+    int64_t spec =
+        kn_json_int(KN_JSON_AT(w->pod->root, KN_K_spec, KN_K_terminationGracePeriodSeconds), 30);
+    int64_t grace =
+        kn_json_int(kn_json_get(w->pod->metadata, KN_K_deletionGracePeriodSeconds), spec);
     return grace < 0 ? 0 : grace;
 }
 
@@ -86,7 +88,8 @@ void kn_slot_stop(struct kn_pod_worker *w, struct slot *s, int64_t grace, const 
 
 static void post_start_failed(struct kn_pod_worker *w, struct slot *s, struct kn_status st)
 {
-    kn_worker_event(w, s, "Warning", "FailedPostStartHook", "PostStartHook failed: %s", kn_status_text(&st));
+    kn_worker_event(w, s, "Warning", "FailedPostStartHook", "PostStartHook failed: %s",
+                    kn_status_text(&st));
     kn_status_done(&st);
     kn_slot_stop(w, s, kn_worker_grace(w), "FailedPostStartHook");
 }

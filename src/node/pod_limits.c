@@ -14,7 +14,8 @@ static bool has_apparmor(void)
 
 static bool confines(const struct kn_json *context)
 {
-    struct kn_sv type = KN_JSON_STR_AT(context, KN_K_securityContext, KN_K_appArmorProfile, KN_K_type);
+    struct kn_sv type =
+        KN_JSON_STR_AT(context, KN_K_securityContext, KN_K_appArmorProfile, KN_K_type);
     return type.len && !kn_sv_is(type, "Unconfined");
 }
 
@@ -36,7 +37,8 @@ struct kn_status kn_pod_supported(const struct kn_obj *pod)
     if (!kn_json_bool(kn_json_get(spec, KN_K_hostUsers), true))
         return kn_error(KN_NOT_SUPPORTED, "hostUsers: false is not supported yet");
     if (class.len)
-        return kn_error(KN_NOT_SUPPORTED, "runtimeClassName (\"%.*s\") is not supported yet", KN_SV_ARG(class));
+        return kn_error(KN_NOT_SUPPORTED, "runtimeClassName (\"%.*s\") is not supported yet",
+                        KN_SV_ARG(class));
     if (kn_json_bool(kn_json_get(spec, KN_K_shareProcessNamespace), false))
         return kn_error(KN_NOT_SUPPORTED, "shareProcessNamespace is not supported yet");
     if (wants_apparmor(spec) && has_apparmor())
@@ -47,7 +49,8 @@ struct kn_status kn_pod_supported(const struct kn_obj *pod)
 static bool has_ended(const struct kn_pod_worker *w)
 {
     for (size_t i = 0; i < w->slots_len; i++)
-        if (!w->slots[i].init && (w->slots[i].state != SLOT_ENDED || kn_slot_restarts(w, &w->slots[i])))
+        if (!w->slots[i].init &&
+            (w->slots[i].state != SLOT_ENDED || kn_slot_restarts(w, &w->slots[i])))
             return w->failed_init;
     return true;
 }
@@ -59,7 +62,8 @@ int64_t kn_pod_limits(struct kn_pod_worker *w)
     if (w->failed || has_ended(w))
         return KN_FOREVER;
     if (!w->sandbox_ready && wants_apparmor(spec) && !has_apparmor()) {
-        kn_worker_fail(w, "AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host");
+        kn_worker_fail(w, "AppArmor",
+                       "Cannot enforce AppArmor: AppArmor is not enabled on the host");
         return KN_FOREVER;
     }
     if (seconds < 0)
@@ -67,6 +71,7 @@ int64_t kn_pod_limits(struct kn_pod_worker *w)
     int64_t left = kn_later(w->start_time.ns, seconds) - kn_now().ns;
     if (left > 0)
         return left > KN_FOREVER - kn_mono() ? KN_FOREVER : kn_mono() + left;
-    kn_worker_fail(w, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline");
+    kn_worker_fail(w, "DeadlineExceeded",
+                   "Pod was active on the node longer than the specified deadline");
     return KN_FOREVER;
 }

@@ -3,7 +3,8 @@
 
 enum { STARTUP, LIVENESS, READINESS };
 
-static const enum kn_atom probe_keys[] = {KN_K_startupProbe, KN_K_livenessProbe, KN_K_readinessProbe};
+static const enum kn_atom probe_keys[] = {KN_K_startupProbe, KN_K_livenessProbe,
+                                          KN_K_readinessProbe};
 static const char *const probe_names[] = {"Startup", "Liveness", "Readiness"};
 
 void kn_slot_probes_begin(struct slot *s)
@@ -18,7 +19,8 @@ void kn_slot_probes_begin(struct slot *s)
     s->ready = s->started && s->probes[READINESS].at == 0;
 }
 
-static void verdict(struct kn_pod_worker *w, struct slot *s, int i, const struct kn_json *p, bool good)
+static void verdict(struct kn_pod_worker *w, struct slot *s, int i, const struct kn_json *p,
+                    bool good)
 {
     int need_bad = (int)kn_json_int(kn_json_get(p, KN_K_failureThreshold), 3);
     int need_good = (int)kn_json_int(kn_json_get(p, KN_K_successThreshold), 1);
@@ -43,14 +45,16 @@ static void verdict(struct kn_pod_worker *w, struct slot *s, int i, const struct
              i == STARTUP ? "startup" : "liveness");
     s->probes[i].at = 0;
     s->ready = false;
-    int64_t grace = kn_json_int(kn_json_get(p, KN_K_terminationGracePeriodSeconds), kn_worker_grace(w));
+    int64_t grace =
+        kn_json_int(kn_json_get(p, KN_K_terminationGracePeriodSeconds), kn_worker_grace(w));
     kn_slot_stop(w, s, grace, why);
 }
 
 static void outcome(struct kn_pod_worker *w, struct slot *s, int i, struct kn_status st)
 {
     if (!kn_ok(st))
-        kn_worker_event(w, s, "Warning", "Unhealthy", "%s probe failed: %s", probe_names[i], kn_status_text(&st));
+        kn_worker_event(w, s, "Warning", "Unhealthy", "%s probe failed: %s", probe_names[i],
+                        kn_status_text(&st));
     verdict(w, s, i, kn_json_get(s->spec, probe_keys[i]), kn_ok(st));
     kn_status_done(&st);
 }

@@ -37,8 +37,8 @@ static void release(struct kn_pod_pull *p)
     free(p);
 }
 
-struct kn_status kn_pod_pull_start(const struct kn_node *n, const struct kn_obj *pod, struct kn_sv image,
-                                   int wake, struct kn_pod_pull **ret)
+struct kn_status kn_pod_pull_start(const struct kn_node *n, const struct kn_obj *pod,
+                                   struct kn_sv image, int wake, struct kn_pod_pull **ret)
 {
     struct kn_pod_pull *p = KN_NEW(struct kn_pod_pull);
     p->n = n;

@@ -5,8 +5,8 @@
 struct kn_pod_pull;
 
 // wake: an eventfd that is told when the pull is over.
-struct kn_status kn_pod_pull_start(const struct kn_node *n, const struct kn_obj *pod, struct kn_sv image,
-                                   int wake, struct kn_pod_pull **ret);
+struct kn_status kn_pod_pull_start(const struct kn_node *n, const struct kn_obj *pod,
+                                   struct kn_sv image, int wake, struct kn_pod_pull **ret);
 bool kn_pod_pull_over(const struct kn_pod_pull *p);
 void kn_pod_pull_cancel(struct kn_pod_pull *p); // NULL is allowed
 // Waits until it is over, and gives it up: its outcome. *ret_ns: how long it took; NULL is allowed.

@@ -16,7 +16,8 @@
 
 static int64_t quantity_at(const struct kn_json *resources, enum kn_atom kind, const char *name)
 {
-    return kn_quantity_milli_of(kn_json_str(kn_json_get_sv(kn_json_get(resources, kind), kn_sv_c(name))));
+    return kn_quantity_milli_of(
+        kn_json_str(kn_json_get_sv(kn_json_get(resources, kind), kn_sv_c(name))));
 }
 
 enum kn_qos kn_pod_qos(const struct kn_json *spec)
@@ -52,8 +53,8 @@ void kn_sandbox_init(struct kn_sandbox *s, const struct kn_node *n, const struct
     memset(s, 0, sizeof *s);
     snprintf(s->run, sizeof s->run, "%s/node/pods/%.*s", n->run_dir, KN_SV_ARG(pod->uid));
     snprintf(s->data, sizeof s->data, "%s/pods/%.*s", n->data_dir, KN_SV_ARG(pod->uid));
-    snprintf(s->cgroup, sizeof s->cgroup, KN_CGROUP_ROOT "/kubepods/%spod%.*s", classes[kn_pod_qos(spec)],
-             KN_SV_ARG(pod->uid));
+    snprintf(s->cgroup, sizeof s->cgroup, KN_CGROUP_ROOT "/kubepods/%spod%.*s",
+             classes[kn_pod_qos(spec)], KN_SV_ARG(pod->uid));
     snprintf(s->log, sizeof s->log, "%s/%.*s_%.*s_%.*s", n->log_dir, KN_SV_ARG(pod->ns),
              KN_SV_ARG(pod->name), KN_SV_ARG(pod->uid));
     s->host_network = kn_json_bool(kn_json_get(spec, KN_K_hostNetwork), false);
@@ -81,7 +82,8 @@ static struct kn_status pin(const struct kn_sandbox *s, const char *kind)
     if (fd < 0)
         return kn_error_errno(errno, "make %s", to);
     close(fd);
-    return mount(from, to, NULL, MS_BIND, NULL) < 0 ? kn_error_errno(errno, "pin %s", to) : KN_STATUS_OK;
+    return mount(from, to, NULL, MS_BIND, NULL) < 0 ? kn_error_errno(errno, "pin %s", to)
+                                                    : KN_STATUS_OK;
 }
 
 // A thread of its own: it leaves the machine's namespaces and never comes back.
@@ -119,7 +121,8 @@ static void pod_hostname(const struct kn_obj *pod, char out[65])
 }
 
 // What the kernel is told: the host name, or all of its name in the cluster.
-static struct kn_status kernel_hostname(const struct kn_node *n, const struct kn_obj *pod, char out[65])
+static struct kn_status kernel_hostname(const struct kn_node *n, const struct kn_obj *pod,
+                                        char out[65])
 {
     const struct kn_json *spec = kn_json_get(pod->root, KN_K_spec);
     struct kn_sv subdomain = kn_json_str(kn_json_get(spec, KN_K_subdomain));
@@ -127,16 +130,20 @@ static struct kn_status kernel_hostname(const struct kn_node *n, const struct kn
     pod_hostname(pod, host);
     snprintf(all, sizeof all, "%s", host);
     if (kn_json_bool(kn_json_get(spec, KN_K_setHostnameAsFQDN), false) && subdomain.len)
-        snprintf(all, sizeof all, "%s.%.*s.%.*s.svc.%.*s", host, KN_SV_ARG(subdomain), KN_SV_ARG(pod->ns),
-                 KN_SV_ARG(n->cluster_domain));
+        snprintf(all, sizeof all, "%s.%.*s.%.*s.svc.%.*s", host, KN_SV_ARG(subdomain),
+                 KN_SV_ARG(pod->ns), KN_SV_ARG(n->cluster_domain));
     if (strlen(all) > 64)
-        return kn_error(KN_INVALID, "Failed to construct FQDN from pod hostname and cluster domain, FQDN %s is too long "
-                                    "(64 characters is the max, %zu characters requested)", all, strlen(all));
+        return kn_error(
+            KN_INVALID,
+            "Failed to construct FQDN from pod hostname and cluster domain, FQDN %s is too long "
+            "(64 characters is the max, %zu characters requested)",
+            all, strlen(all));
     snprintf(out, 65, "%.64s", all);
     return KN_STATUS_OK;
 }
 
-static struct kn_status namespaces(struct kn_sandbox *s, const struct kn_node *n, const struct kn_obj *pod)
+static struct kn_status namespaces(struct kn_sandbox *s, const struct kn_node *n,
+                                   const struct kn_obj *pod)
 {
     pthread_t t;
     struct pin_job j = {.s = s};
@@ -172,8 +179,12 @@ static struct kn_status write_hosts(const struct kn_sandbox *s, const struct kn_
     if (s->host_network) {
         KN_IGNORE(kn_file_read("/etc/hosts", 512u << 10, &b));
     } else {
-        kn_buf_addc(&b, "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-                        "fe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n");
+        kn_buf_addc(
+            &b,
+            "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost "
+            "ip6-loopback\n"
+            "fe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\n"
+            "fe00::2\tip6-allrouters\n");
         if (subdomain.len)
             kn_buf_addf(&b, "%s\t%s.%.*s.%.*s.svc.%.*s\t%s\n", s->ip, host, KN_SV_ARG(subdomain),
                         KN_SV_ARG(pod->ns), KN_SV_ARG(n->cluster_domain), host);
@@ -211,7 +222,8 @@ static struct kn_status write_resolv(const struct kn_sandbox *s, const struct kn
         KN_IGNORE(kn_file_read("/etc/resolv.conf", 32768, &b));
     } else {
         KN_JSON_EACH(e, kn_json_get(extra, KN_K_searches))
-            kn_buf_addf(&b, "%s%.*s", e == kn_json_first(kn_json_get(extra, KN_K_searches)) ? "search " : " ",
+            kn_buf_addf(&b, "%s%.*s",
+                        e == kn_json_first(kn_json_get(extra, KN_K_searches)) ? "search " : " ",
                         KN_SV_ARG(kn_json_str(e)));
         kn_buf_add_byte(&b, '\n');
     }
@@ -223,8 +235,9 @@ static struct kn_status write_resolv(const struct kn_sandbox *s, const struct kn
     }
     KN_JSON_EACH(e, kn_json_get(extra, KN_K_options)) {
         struct kn_sv value = kn_json_str(kn_json_get(e, KN_K_value));
-        kn_buf_addf(&b, "%s%.*s%s%.*s", options ? " " : "options ", KN_SV_ARG(kn_json_str(kn_json_get(e, KN_K_name))),
-                    value.len ? ":" : "", KN_SV_ARG(value));
+        kn_buf_addf(&b, "%s%.*s%s%.*s", options ? " " : "options ",
+                    KN_SV_ARG(kn_json_str(kn_json_get(e, KN_K_name))), value.len ? ":" : "",
+                    KN_SV_ARG(value));
         options = true;
     }
     if (options)
@@ -250,7 +263,10 @@ static struct kn_status write_files(const struct kn_sandbox *s, const struct kn_
 
 static struct kn_pod_net_request request_of(const struct kn_obj *pod, const char *netns)
 {
-    return (struct kn_pod_net_request){.netns = netns, .ns = pod->ns, .name = pod->name, .uid = pod->uid,
+    return (struct kn_pod_net_request){.netns = netns,
+                                       .ns = pod->ns,
+                                       .name = pod->name,
+                                       .uid = pod->uid,
                                        .spec = kn_json_get(pod->root, KN_K_spec)};
 }
 

@@ -27,7 +27,8 @@ void kn_worker_event(struct kn_pod_worker *w, const struct slot *s, const char *
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
     if (s)
-        snprintf(path, sizeof path, "spec.%s{%s}", s->init ? "initContainers" : "containers", s->name);
+        snprintf(path, sizeof path, "spec.%s{%s}", s->init ? "initContainers" : "containers",
+                 s->name);
     if (w->n->api.event)
         w->n->api.event(w->n->api.arg, w->pod, kn_sv_c(path), type, reason, message);
 }
@@ -46,7 +47,8 @@ static struct kn_status pull(struct kn_pod_worker *w, struct slot *s, struct kn_
 {
     int64_t took;
     if (!w->n->api.pull)
-        return kn_error(KN_NOT_FOUND, "it is not on this machine, and this agent has no registry to ask");
+        return kn_error(KN_NOT_FOUND,
+                        "it is not on this machine, and this agent has no registry to ask");
     if (!s->pull) {
         kn_worker_event(w, s, "Normal", "Pulling", "Pulling image \"%.*s\"", KN_SV_ARG(name));
         return kn_pod_pull_start(w->n, w->pod, name, w->wake, &s->pull);
@@ -54,8 +56,8 @@ static struct kn_status pull(struct kn_pod_worker *w, struct slot *s, struct kn_
     struct kn_status st = kn_pod_pull_end(s->pull, &took);
     s->pull = NULL;
     if (kn_ok(st))
-        kn_worker_event(w, s, "Normal", "Pulled", "Successfully pulled image \"%.*s\" in %lldms", KN_SV_ARG(name),
-                        (long long)(took / KN_MILLI));
+        kn_worker_event(w, s, "Normal", "Pulled", "Successfully pulled image \"%.*s\" in %lldms",
+                        KN_SV_ARG(name), (long long)(took / KN_MILLI));
     return st;
 }
 
@@ -75,13 +77,16 @@ static struct kn_status image_of(struct kn_pod_worker *w, struct slot *s, struct
     if (!kn_ok(st) && never) {
         kn_status_done(&st);
         kn_worker_event(w, s, "Warning", "ErrImageNeverPull",
-                        "Container image \"%.*s\" is not present with pull policy of Never", KN_SV_ARG(name));
+                        "Container image \"%.*s\" is not present with pull policy of Never",
+                        KN_SV_ARG(name));
         return waits(s, "ErrImageNeverPull",
-                     kn_error(KN_NOT_FOUND, "Container image \"%.*s\" is not present with pull policy of Never",
+                     kn_error(KN_NOT_FOUND,
+                              "Container image \"%.*s\" is not present with pull policy of Never",
                               KN_SV_ARG(name)));
     }
     if (kn_ok(st) && !pulled && (!always || !w->n->api.pull)) {
-        kn_worker_event(w, s, "Normal", "Pulled", "Container image \"%.*s\" already present on machine", KN_SV_ARG(name));
+        kn_worker_event(w, s, "Normal", "Pulled",
+                        "Container image \"%.*s\" already present on machine", KN_SV_ARG(name));
         return st;
     }
     kn_status_done(&st);
@@ -92,13 +97,16 @@ static struct kn_status image_of(struct kn_pod_worker *w, struct slot *s, struct
         st = kn_images_get(w->n->images, name, a, ret);
     if (kn_ok(st))
         return st;
-    kn_worker_event(w, s, "Warning", "Failed", "Failed to pull image \"%.*s\": %s", KN_SV_ARG(name), kn_status_text(&st));
-    bool again = strcmp(s->reason, "ErrImagePull") == 0 || strcmp(s->reason, "ImagePullBackOff") == 0;
+    kn_worker_event(w, s, "Warning", "Failed", "Failed to pull image \"%.*s\": %s", KN_SV_ARG(name),
+                    kn_status_text(&st));
+    bool again =
+        strcmp(s->reason, "ErrImagePull") == 0 || strcmp(s->reason, "ImagePullBackOff") == 0;
     kn_worker_event(w, s, "Warning", "Failed", "Error: ErrImagePull");
     if (!again)
         return waits(s, "ErrImagePull", st);
     kn_worker_event(w, s, "Normal", "BackOff", "Back-off pulling image \"%.*s\"", KN_SV_ARG(name));
-    return waits(s, "ImagePullBackOff", kn_wrap(st, "Back-off pulling image \"%.*s\"", KN_SV_ARG(name)));
+    return waits(s, "ImagePullBackOff",
+                 kn_wrap(st, "Back-off pulling image \"%.*s\"", KN_SV_ARG(name)));
 }
 
 // -- files -----------------------------------------------------------------------------------
@@ -114,7 +122,8 @@ static struct kn_status write_meta(const struct slot *s)
     return st;
 }
 
-static void upper_dir(const struct kn_pod_worker *w, const struct slot *s, const char *sub, char *out)
+static void upper_dir(const struct kn_pod_worker *w, const struct slot *s, const char *sub,
+                      char *out)
 {
     snprintf(out, PATH_MAX, "%s/c/%.16s%s%s", w->sandbox.data, s->id, *sub ? "/" : "", sub);
 }
@@ -129,8 +138,8 @@ static struct kn_status mount_root(struct kn_pod_worker *w, struct slot *s, stru
     KN_TRY(kn_dir_make(upper, 0755));
     KN_TRY(kn_dir_make(work, 0755));
     KN_TRY(kn_dir_make(rootfs, 0755));
-    if (asprintf(&options, "lowerdir=%.*s,upperdir=%s,workdir=%s,index=off,metacopy=off,volatile", KN_SV_ARG(lower),
-                 upper, work) < 0)
+    if (asprintf(&options, "lowerdir=%.*s,upperdir=%s,workdir=%s,index=off,metacopy=off,volatile",
+                 KN_SV_ARG(lower), upper, work) < 0)
         abort();
     struct kn_status st = KN_STATUS_OK;
     if (mount("overlay", rootfs, "overlay", 0, options) < 0)
@@ -144,7 +153,8 @@ void kn_slot_forget(struct kn_pod_worker *w, struct slot *s)
     char path[PATH_MAX];
     if (!s->id[0])
         return;
-    kn_log_status(KN_LOG_WARN, w->n->runtime->ops->remove(w->n->runtime, s->id, true), "remove container %s", s->id);
+    kn_log_status(KN_LOG_WARN, w->n->runtime->ops->remove(w->n->runtime, s->id, true),
+                  "remove container %s", s->id);
     if (w->sandbox.shim)
         KN_IGNORE(kn_shim_forget(w->sandbox.shim, s->id));
     snprintf(path, sizeof path, "%s/rootfs", s->bundle);
@@ -156,22 +166,28 @@ void kn_slot_forget(struct kn_pod_worker *w, struct slot *s)
 
 // -- start -----------------------------------------------------------------------------------
 
-static struct kn_status write_config(struct kn_pod_worker *w, struct slot *s, const struct kn_image *image,
-                                     struct kn_arena *a, char *cgroup, size_t cgroup_size)
+static struct kn_status write_config(struct kn_pod_worker *w, struct slot *s,
+                                     const struct kn_image *image, struct kn_arena *a, char *cgroup,
+                                     size_t cgroup_size)
 {
     char path[PATH_MAX], rootfs[PATH_MAX];
     struct kn_oci oci;
     struct kn_oci_mount *mounts;
     struct kn_env env = {.a = a};
-    struct kn_container_spec c = {.node = w->n, .sandbox = &w->sandbox, .pod = w->pod, .container = s->spec,
-                                  .image = image, .cgroup = cgroup};
+    struct kn_container_spec c = {.node = w->n,
+                                  .sandbox = &w->sandbox,
+                                  .pod = w->pod,
+                                  .container = s->spec,
+                                  .image = image,
+                                  .cgroup = cgroup};
     snprintf(rootfs, sizeof rootfs, "%s/rootfs", s->bundle);
     snprintf(cgroup, cgroup_size, "%s/%s", w->sandbox.cgroup, s->id);
     c.rootfs = kn_arena_dup(a, kn_sv_c(rootfs)).ptr;
     c.termination_log = kn_arena_printf(a, "%s/termination", s->bundle).ptr;
     KN_TRY(kn_file_write(c.termination_log, KN_SV(""), 0666, false));
     KN_TRY(kn_env_fill(&env, &c));
-    KN_TRY(kn_volume_mounts(w->n, &w->sandbox, w->pod, s->spec, kn_env_get, &env, a, &mounts, &c.mounts_len));
+    KN_TRY(kn_volume_mounts(w->n, &w->sandbox, w->pod, s->spec, kn_env_get, &env, a, &mounts,
+                            &c.mounts_len));
     c.mounts = mounts;
     KN_TRY(kn_container_spec(&c, a, &oci));
     struct kn_buf out = KN_BUF(4u << 20);
@@ -184,19 +200,25 @@ static struct kn_status write_config(struct kn_pod_worker *w, struct slot *s, co
     return st;
 }
 
-static struct kn_status launch(struct kn_pod_worker *w, struct slot *s, const char *cgroup, struct kn_arena *a)
+static struct kn_status launch(struct kn_pod_worker *w, struct slot *s, const char *cgroup,
+                               struct kn_arena *a)
 {
     char log[640], oom[PATH_MAX];
     struct kn_runtime_args args;
-    uint32_t flags = (kn_json_bool(kn_json_get(s->spec, KN_K_tty), false) ? SHIM_TTY : 0) |
-                     (kn_json_bool(kn_json_get(s->spec, KN_K_stdin), false) ? SHIM_STDIN : 0) |
-                     (kn_json_bool(kn_json_get(s->spec, KN_K_stdinOnce), false) ? SHIM_STDIN_ONCE : 0);
+    uint32_t flags =
+        (kn_json_bool(kn_json_get(s->spec, KN_K_tty), false) ? SHIM_TTY : 0) |
+        (kn_json_bool(kn_json_get(s->spec, KN_K_stdin), false) ? SHIM_STDIN : 0) |
+        (kn_json_bool(kn_json_get(s->spec, KN_K_stdinOnce), false) ? SHIM_STDIN_ONCE : 0);
     snprintf(log, sizeof log, "%s/%s", w->sandbox.log, s->name);
     KN_TRY(kn_dir_make(log, 0755));
     snprintf(log, sizeof log, "%s/%s/%d.log", w->sandbox.log, s->name, s->restarts);
     kn_cgroup_oom_file(w->n->cgroups, cgroup, oom, sizeof oom);
     w->n->runtime->ops->start(w->n->runtime, s->id, s->bundle, (flags & SHIM_TTY) != 0, a, &args);
-    struct kn_shim_start r = {.id = s->id, .bundle = s->bundle, .log = log, .oom_file = oom, .flags = flags,
+    struct kn_shim_start r = {.id = s->id,
+                              .bundle = s->bundle,
+                              .log = log,
+                              .oom_file = oom,
+                              .flags = flags,
                               .args = &args};
     return kn_shim_start(w->sandbox.shim, &r, kn_mono() + START_DEADLINE, &s->info);
 }
@@ -254,7 +276,8 @@ static struct kn_status start_slot(struct kn_pod_worker *w, struct slot *s)
         st = launch(w, s, cgroup, a);
         if (st.code == KN_IO) {
             struct kn_sv words = w->n->runtime->ops->explain(kn_sv_c(kn_status_text(&st)));
-            struct kn_status told = kn_error(KN_IO, "container create failed: %.*s", KN_SV_ARG(words));
+            struct kn_status told =
+                kn_error(KN_IO, "container create failed: %.*s", KN_SV_ARG(words));
             kn_status_done(&st);
             st = told;
         }
@@ -294,7 +317,8 @@ static void read_message(struct kn_pod_worker *w, struct slot *s)
     struct kn_buf b = KN_BUF(65536);
     snprintf(path, sizeof path, "%s/termination", s->bundle);
     KN_IGNORE(kn_file_read(path, 60000, &b));
-    bool fall_back = kn_sv_is(kn_json_str(kn_json_get(s->spec, KN_K_terminationMessagePolicy)), "FallbackToLogsOnError");
+    bool fall_back = kn_sv_is(kn_json_str(kn_json_get(s->spec, KN_K_terminationMessagePolicy)),
+                              "FallbackToLogsOnError");
     snprintf(s->message, sizeof s->message, "%s", kn_buf_cstr(&b));
     if (!s->message[0] && fall_back && s->info.code != 0) {
         kn_buf_clear(&b);
@@ -327,9 +351,12 @@ void kn_slot_ended(struct kn_pod_worker *w, struct slot *s, const struct shim_co
         s->backoff = s->restarts == 0 || ran > 600 * KN_SECOND ? 0 : 10 * KN_SECOND;
     s->next_start = kn_mono() + s->backoff;
     if (s->backoff && kn_slot_restarts(w, s))
-        kn_worker_event(w, s, "Warning", "BackOff", "Back-off restarting failed container %s in pod %.*s_%.*s(%.*s)",
-                        s->name, KN_SV_ARG(w->pod->name), KN_SV_ARG(w->pod->ns), KN_SV_ARG(w->pod->uid));
-    s->backoff = s->backoff == 0 ? 10 * KN_SECOND : s->backoff * 2 > 300 * KN_SECOND ? 300 * KN_SECOND : s->backoff * 2;
+        kn_worker_event(w, s, "Warning", "BackOff",
+                        "Back-off restarting failed container %s in pod %.*s_%.*s(%.*s)", s->name,
+                        KN_SV_ARG(w->pod->name), KN_SV_ARG(w->pod->ns), KN_SV_ARG(w->pod->uid));
+    s->backoff = s->backoff == 0                    ? 10 * KN_SECOND
+                 : s->backoff * 2 > 300 * KN_SECOND ? 300 * KN_SECOND
+                                                    : s->backoff * 2;
 }
 
 // -- after a restart of the agent ------------------------------------------------------------
@@ -392,14 +419,15 @@ void kn_slot_recover(struct kn_pod_worker *w)
         }
     if (d)
         closedir(d);
-    kn_log_status(KN_LOG_WARN, kn_shim_list(w->sandbox.shim, found_running, w), "ask the shim of %.*s",
-                  KN_SV_ARG(w->pod->name));
+    kn_log_status(KN_LOG_WARN, kn_shim_list(w->sandbox.shim, found_running, w),
+                  "ask the shim of %.*s", KN_SV_ARG(w->pod->name));
     for (size_t i = 0; i < w->slots_len; i++) {
         struct slot *s = &w->slots[i];
         if (!s->id[0] || s->state != SLOT_NEW)
             continue;
         // It was never started, or its shim died with what it knew.
-        struct shim_container lost = {.ended = 1, .code = 137, .signal = SIGKILL, .finished = kn_now().ns};
+        struct shim_container lost = {
+            .ended = 1, .code = 137, .signal = SIGKILL, .finished = kn_now().ns};
         kn_slot_ended(w, s, &lost);
     }
 }
@@ -428,13 +456,15 @@ static void remember(struct kn_pod_worker *w, struct slot *s, const struct kn_js
     struct kn_sv rest = kn_json_str(kn_json_get(status, KN_K_containerID));
     ptrdiff_t at = kn_sv_search(rest, KN_SV("://"));
     struct kn_sv id = at < 0 ? KN_SV_NULL : kn_sv_from(rest, (size_t)at + 3);
-    const struct kn_json *state = kn_json_get(status, KN_K_state), *end = kn_json_get(state, KN_K_terminated);
+    const struct kn_json *state = kn_json_get(status, KN_K_state),
+                         *end = kn_json_get(state, KN_K_terminated);
     if (!is_id(id))
         return; // it never ran
     if (!end && !kn_json_get(state, KN_K_running))
         end = KN_JSON_AT(status, KN_K_lastState, KN_K_terminated);
     int64_t restarts = kn_json_int(kn_json_get(status, KN_K_restartCount), 0);
-    struct shim_container info = {.ended = 1, .code = 137, .signal = SIGKILL, .finished = kn_now().ns};
+    struct shim_container info = {
+        .ended = 1, .code = 137, .signal = SIGKILL, .finished = kn_now().ns};
     if (end) {
         info.code = (int)kn_json_int(kn_json_get(end, KN_K_exitCode), 137);
         info.oom = kn_sv_is(kn_json_str(kn_json_get(end, KN_K_reason)), "OOMKilled");
@@ -445,7 +475,8 @@ static void remember(struct kn_pod_worker *w, struct slot *s, const struct kn_js
     snprintf(s->id, sizeof s->id, "%.*s", KN_SV_ARG(id));
     snprintf(s->bundle, sizeof s->bundle, "%s/%.16s", w->sandbox.run, s->id);
     kn_slot_ended(w, s, &info);
-    snprintf(s->message, sizeof s->message, "%.*s", KN_SV_ARG(kn_json_str(kn_json_get(end, KN_K_message))));
+    snprintf(s->message, sizeof s->message, "%.*s",
+             KN_SV_ARG(kn_json_str(kn_json_get(end, KN_K_message))));
 }
 
 void kn_slot_remember(struct kn_pod_worker *w)

@@ -10,7 +10,8 @@ bool kn_slot_restarts(const struct kn_pod_worker *w, const struct slot *s)
         return true;
     if (s->init)
         return s->info.code != 0 && !kn_sv_is(policy, "Never");
-    return !policy.len || kn_sv_is(policy, "Always") || (kn_sv_is(policy, "OnFailure") && s->info.code != 0);
+    return !policy.len || kn_sv_is(policy, "Always") ||
+           (kn_sv_is(policy, "OnFailure") && s->info.code != 0);
 }
 
 static void set_time(struct kn_arena *a, struct kn_json *o, enum kn_atom key, int64_t ns)
@@ -33,7 +34,10 @@ static void set_terminated(const struct kn_pod_worker *w, struct kn_arena *a, st
     struct kn_json *t = kn_json_ensure_object(a, state, KN_K_terminated);
     kn_json_set_int(a, t, KN_K_exitCode, c->code);
     kn_json_set_str(a, t, KN_K_reason,
-                    kn_sv_c(c->oom ? "OOMKilled" : c->started == 0 ? "ContainerStatusUnknown" : c->code == 0 ? "Completed" : "Error"));
+                    kn_sv_c(c->oom            ? "OOMKilled"
+                            : c->started == 0 ? "ContainerStatusUnknown"
+                            : c->code == 0    ? "Completed"
+                                              : "Error"));
     if (message[0])
         kn_json_set_str(a, t, KN_K_message, kn_sv_c(message));
     set_time(a, t, KN_K_startedAt, c->started);
@@ -41,7 +45,8 @@ static void set_terminated(const struct kn_pod_worker *w, struct kn_arena *a, st
     kn_json_set_str(a, t, KN_K_containerID, container_id(w, a, id));
 }
 
-static void set_waiting(struct kn_arena *a, struct kn_json *state, const char *reason, const char *message)
+static void set_waiting(struct kn_arena *a, struct kn_json *state, const char *reason,
+                        const char *message)
 {
     struct kn_json *wait = kn_json_ensure_object(a, state, KN_K_waiting);
     kn_json_set_str(a, wait, KN_K_reason, kn_sv_c(reason));
@@ -49,7 +54,8 @@ static void set_waiting(struct kn_arena *a, struct kn_json *state, const char *r
         kn_json_set_str(a, wait, KN_K_message, kn_arena_dup(a, kn_sv_c(message)));
 }
 
-static struct kn_json *container_status(const struct kn_pod_worker *w, struct kn_arena *a, struct slot *s)
+static struct kn_json *container_status(const struct kn_pod_worker *w, struct kn_arena *a,
+                                        struct slot *s)
 {
     struct kn_json *c = kn_json_new_object(a), *state = kn_json_ensure_object(a, c, KN_K_state);
     struct kn_json *last = kn_json_ensure_object(a, c, KN_K_lastState);
@@ -61,22 +67,30 @@ static struct kn_json *container_status(const struct kn_pod_worker *w, struct kn
         set_time(a, kn_json_ensure_object(a, state, KN_K_running), KN_K_startedAt, s->info.started);
     } else if (restarts) {
         char why[256];
-        snprintf(why, sizeof why, "back-off %llds restarting failed container=%s pod=%.*s_%.*s(%.*s)",
-                 (long long)(s->backoff > 10 * KN_SECOND ? s->backoff / 2 / KN_SECOND : 10), s->name, KN_SV_ARG(w->pod->name),
-                 KN_SV_ARG(w->pod->ns), KN_SV_ARG(w->pod->uid));
-        set_waiting(a, state, s->reason[0] ? s->reason : "CrashLoopBackOff", s->reason[0] ? s->why : why);
+        snprintf(why, sizeof why,
+                 "back-off %llds restarting failed container=%s pod=%.*s_%.*s(%.*s)",
+                 (long long)(s->backoff > 10 * KN_SECOND ? s->backoff / 2 / KN_SECOND : 10),
+                 s->name, KN_SV_ARG(w->pod->name), KN_SV_ARG(w->pod->ns), KN_SV_ARG(w->pod->uid));
+        set_waiting(a, state, s->reason[0] ? s->reason : "CrashLoopBackOff",
+                    s->reason[0] ? s->why : why);
         set_terminated(w, a, last, &s->info, s->id, s->message);
     } else if (s->state == SLOT_ENDED) {
         set_terminated(w, a, state, &s->info, s->id, s->message);
     } else {
         bool init = w->slots_len && w->slots[0].init && !s->init;
-        set_waiting(a, state, s->reason[0] ? s->reason : init ? "PodInitializing" : "ContainerCreating", s->why);
+        set_waiting(a, state,
+                    s->reason[0] ? s->reason
+                    : init       ? "PodInitializing"
+                                 : "ContainerCreating",
+                    s->why);
     }
     if (s->has_last && !restarts)
         set_terminated(w, a, last, &s->last, s->last_id, s->last_message);
     kn_json_set_str(a, c, KN_K_name, kn_sv_c(s->name));
     bool done = s->init && !s->sidecar && s->state == SLOT_ENDED && s->info.code == 0;
-    kn_json_set_bool(a, c, KN_K_ready, done || (s->state == SLOT_RUNNING && s->ready && !s->starting && (!s->init || s->sidecar)));
+    kn_json_set_bool(
+        a, c, KN_K_ready,
+        done || (s->state == SLOT_RUNNING && s->ready && !s->starting && (!s->init || s->sidecar)));
     kn_json_set_bool(a, c, KN_K_started, s->state == SLOT_RUNNING && s->started);
     kn_json_set_int(a, c, KN_K_restartCount, s->restarts);
     kn_json_set_str(a, c, KN_K_image, s->image[0] ? kn_sv_c(s->image) : spec_image);
@@ -92,13 +106,15 @@ static const char *phase_of(const struct kn_pod_worker *w)
     for (size_t i = 0; i < w->slots_len; i++) {
         const struct slot *s = &w->slots[i];
         if (s->init) {
-            if (s->state == SLOT_ENDED && s->info.code != 0 && !kn_slot_restarts(w, s) && !s->sidecar && !w->terminating)
+            if (s->state == SLOT_ENDED && s->info.code != 0 && !kn_slot_restarts(w, s) &&
+                !s->sidecar && !w->terminating)
                 return "Failed";
             continue;
         }
         apps++;
         bool starting = s->state == SLOT_RUNNING && s->starting && !s->has_last;
-        if (!starting && (s->state == SLOT_RUNNING || (s->state == SLOT_ENDED && kn_slot_restarts(w, s))))
+        if (!starting &&
+            (s->state == SLOT_RUNNING || (s->state == SLOT_ENDED && kn_slot_restarts(w, s))))
             running++;
         else if (s->state == SLOT_NEW || starting)
             waiting++;
@@ -116,8 +132,8 @@ static const char *phase_of(const struct kn_pod_worker *w)
     return bad ? "Failed" : good == apps ? "Succeeded" : "Pending";
 }
 
-static void condition(struct kn_pod_worker *w, struct kn_arena *a, struct kn_json *list, int i, const char *type,
-                      bool good, const char *reason, const char *message)
+static void condition(struct kn_pod_worker *w, struct kn_arena *a, struct kn_json *list, int i,
+                      const char *type, bool good, const char *reason, const char *message)
 {
     char status = good ? 'T' : 'F';
     if (w->conditions[i].status != status) {
@@ -150,15 +166,24 @@ static bool gates_passed(const struct kn_pod_worker *w, char *why, size_t size)
         if (kn_sv_is(status, "True") || n >= size - 1)
             continue;
         const char *comma = n ? ", " : "";
-        n += (size_t)(status.len ? snprintf(why + n, size - n, "%sthe status of pod readiness gate \"%.*s\" is not \"True\", but %.*s",
-                                            comma, KN_SV_ARG(type), KN_SV_ARG(status))
-                                 : snprintf(why + n, size - n, "%scorresponding condition of pod readiness gate \"%.*s\" does not exist.",
-                                            comma, KN_SV_ARG(type)));
+        n +=
+            (size_t)(status.len
+                         ? snprintf(
+                               why + n, size - n,
+                               "%sthe status of pod readiness gate \"%.*s\" is not \"True\", but "
+                               "%.*s",
+                               comma, KN_SV_ARG(type), KN_SV_ARG(status))
+                         : snprintf(
+                               why + n, size - n,
+                               "%scorresponding condition of pod readiness gate \"%.*s\" does not "
+                               "exist.",
+                               comma, KN_SV_ARG(type)));
     }
     return n == 0;
 }
 
-static void conditions(struct kn_pod_worker *w, struct kn_arena *a, struct kn_json *status, const char *phase)
+static void conditions(struct kn_pod_worker *w, struct kn_arena *a, struct kn_json *status,
+                       const char *phase)
 {
     struct kn_json *list = kn_json_ensure_array(a, status, KN_K_conditions);
     struct kn_buf unready = KN_BUF(4096), uninit = KN_BUF(4096);
@@ -166,7 +191,8 @@ static void conditions(struct kn_pod_worker *w, struct kn_arena *a, struct kn_js
     const struct kn_json *old;
     for (size_t i = 0; i < w->slots_len; i++) {
         const struct slot *s = &w->slots[i];
-        bool good = s->init ? (s->sidecar ? s->started || s->state == SLOT_ENDED : s->state == SLOT_ENDED && s->info.code == 0)
+        bool good = s->init ? (s->sidecar ? s->started || s->state == SLOT_ENDED
+                                          : s->state == SLOT_ENDED && s->info.code == 0)
                             : s->state == SLOT_RUNNING && s->ready && !s->starting;
         if (good)
             continue;
@@ -174,7 +200,9 @@ static void conditions(struct kn_pod_worker *w, struct kn_arena *a, struct kn_js
         kn_buf_addf(b, "%s%s", b->len ? " " : "", s->name);
         *(s->init ? &initialized : &ready) = false;
     }
-    const char *done = strcmp(phase, "Succeeded") == 0 ? "PodCompleted" : strcmp(phase, "Failed") == 0 ? "PodFailed" : NULL;
+    const char *done = strcmp(phase, "Succeeded") == 0 ? "PodCompleted"
+                       : strcmp(phase, "Failed") == 0  ? "PodFailed"
+                                                       : NULL;
     char text[4200], text2[4200];
     snprintf(text, sizeof text, "containers with unready status: [%s]", kn_buf_cstr(&unready));
     snprintf(text2, sizeof text2, "containers with incomplete status: [%s]", kn_buf_cstr(&uninit));
@@ -182,17 +210,27 @@ static void conditions(struct kn_pod_worker *w, struct kn_arena *a, struct kn_js
     char gates[4200];
     bool passed = gates_passed(w, gates, sizeof gates);
     condition(w, a, list, 0, "PodReadyToStartContainers", w->sandbox_ready && !done, NULL, NULL);
-    condition(w, a, list, 1, "Initialized", initialized, initialized ? (done && !strcmp(done, "PodCompleted") ? done : NULL) : "ContainersNotInitialized",
+    condition(w, a, list, 1, "Initialized", initialized,
+              initialized ? (done && !strcmp(done, "PodCompleted") ? done : NULL)
+                          : "ContainersNotInitialized",
               initialized ? NULL : text2);
     condition(w, a, list, 2, "Ready", ready && passed,
-              !ready ? (done ? done : "ContainersNotReady") : passed ? NULL : "ReadinessGatesNotReady",
-              !ready ? (done ? NULL : text) : passed ? NULL : gates);
-    condition(w, a, list, 3, "ContainersReady", ready, ready ? NULL : done ? done : "ContainersNotReady", ready || done ? NULL : text);
+              !ready   ? (done ? done : "ContainersNotReady")
+              : passed ? NULL
+                       : "ReadinessGatesNotReady",
+              !ready   ? (done ? NULL : text)
+              : passed ? NULL
+                       : gates);
+    condition(w, a, list, 3, "ContainersReady", ready,
+              ready  ? NULL
+              : done ? done
+                     : "ContainersNotReady",
+              ready || done ? NULL : text);
     // What others have written about the pod stays.
     KN_JSON_EACH(old, KN_JSON_AT(w->pod->root, KN_K_status, KN_K_conditions)) {
         struct kn_sv type = kn_json_str(kn_json_get(old, KN_K_type));
-        if (!kn_sv_is(type, "PodReadyToStartContainers") && !kn_sv_is(type, "Initialized") && !kn_sv_is(type, "Ready") &&
-            !kn_sv_is(type, "ContainersReady"))
+        if (!kn_sv_is(type, "PodReadyToStartContainers") && !kn_sv_is(type, "Initialized") &&
+            !kn_sv_is(type, "Ready") && !kn_sv_is(type, "ContainersReady"))
             kn_json_append(list, kn_json_copy(a, old));
     }
     kn_buf_done(&unready);
@@ -202,11 +240,13 @@ static void conditions(struct kn_pod_worker *w, struct kn_arena *a, struct kn_js
 static void addresses(struct kn_pod_worker *w, struct kn_arena *a, struct kn_json *status)
 {
     struct kn_sv ips[2] = {w->n->host_ip, kn_sv_c(w->sandbox.ip)};
-    static const enum kn_atom one[2] = {KN_K_hostIP, KN_K_podIP}, many[2] = {KN_K_hostIPs, KN_K_podIPs};
+    static const enum kn_atom one[2] = {KN_K_hostIP, KN_K_podIP},
+                              many[2] = {KN_K_hostIPs, KN_K_podIPs};
     for (int i = 0; i < 2; i++)
         if (ips[i].len) {
             kn_json_set_str(a, status, one[i], ips[i]);
-            struct kn_json *o = kn_json_append(kn_json_ensure_array(a, status, many[i]), kn_json_new_object(a));
+            struct kn_json *o =
+                kn_json_append(kn_json_ensure_array(a, status, many[i]), kn_json_new_object(a));
             kn_json_set_str(a, o, KN_K_ip, ips[i]);
         }
 }
@@ -226,9 +266,12 @@ struct kn_status kn_worker_report(struct kn_pod_worker *w)
     addresses(w, a, status);
     set_time(a, status, KN_K_startTime, w->start_time.ns);
     for (size_t i = 0; i < w->slots_len; i++)
-        kn_json_append(kn_json_ensure_array(a, status, w->slots[i].init ? KN_K_initContainerStatuses : KN_K_containerStatuses),
+        kn_json_append(kn_json_ensure_array(a, status,
+                                            w->slots[i].init ? KN_K_initContainerStatuses
+                                                             : KN_K_containerStatuses),
                        container_status(w, a, &w->slots[i]));
-    kn_json_set_str(a, status, KN_K_qosClass, kn_sv_c(kn_qos_name(kn_pod_qos(kn_json_get(w->pod->root, KN_K_spec)))));
+    kn_json_set_str(a, status, KN_K_qosClass,
+                    kn_sv_c(kn_qos_name(kn_pod_qos(kn_json_get(w->pod->root, KN_K_spec)))));
     if (kn_arena_failed(a))
         return kn_arena_error(a, "a pod's status");
     struct kn_buf text = KN_BUF(4u << 20);
@@ -237,7 +280,8 @@ struct kn_status kn_worker_report(struct kn_pod_worker *w)
         kn_buf_done(&text);
         return KN_STATUS_OK;
     }
-    struct kn_status st = w->n->api.put_status ? w->n->api.put_status(w->n->api.arg, w->pod, status) : KN_STATUS_OK;
+    struct kn_status st =
+        w->n->api.put_status ? w->n->api.put_status(w->n->api.arg, w->pod, status) : KN_STATUS_OK;
     if (kn_ok(st)) {
         free(w->sent);
         w->sent = kn_buf_take(&text, NULL);

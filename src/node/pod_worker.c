@@ -21,7 +21,8 @@ static void bind_slots(struct kn_pod_worker *w)
 {
     static const enum kn_atom lists[] = {KN_K_initContainers, KN_K_containers};
     const struct kn_json *spec = kn_json_get(w->pod->root, KN_K_spec), *c;
-    size_t n = 0, want = kn_json_len(kn_json_get(spec, lists[0])) + kn_json_len(kn_json_get(spec, lists[1]));
+    size_t n = 0, want = kn_json_len(kn_json_get(spec, lists[0])) +
+                         kn_json_len(kn_json_get(spec, lists[1]));
     if (!w->slots)
         w->slots = kn_calloc(want + 1, sizeof *w->slots);
     if (!w->polled)
@@ -33,8 +34,10 @@ static void bind_slots(struct kn_pod_worker *w)
             struct slot *s = &w->slots[n++];
             s->spec = c;
             s->init = k == 0;
-            s->sidecar = s->init && kn_sv_is(kn_json_str(kn_json_get(c, KN_K_restartPolicy)), "Always");
-            snprintf(s->name, sizeof s->name, "%.*s", KN_SV_ARG(kn_json_str(kn_json_get(c, KN_K_name))));
+            s->sidecar =
+                s->init && kn_sv_is(kn_json_str(kn_json_get(c, KN_K_restartPolicy)), "Always");
+            snprintf(s->name, sizeof s->name, "%.*s",
+                     KN_SV_ARG(kn_json_str(kn_json_get(c, KN_K_name))));
         }
     w->slots_len = n;
 }
@@ -69,7 +72,8 @@ static bool prepare(struct kn_pod_worker *w, int64_t *ret_next)
         if (kn_ok(s))
             s = kn_sandbox_make(&w->sandbox, w->n, w->pod);
         if (!kn_ok(s)) {
-            kn_worker_event(w, NULL, "Warning", "FailedCreatePodSandBox", "Failed to create pod sandbox: %s", kn_status_text(&s));
+            kn_worker_event(w, NULL, "Warning", "FailedCreatePodSandBox",
+                            "Failed to create pod sandbox: %s", kn_status_text(&s));
             kn_status_done(&s);
             *ret_next = retry_later(w);
             return false;
@@ -259,7 +263,8 @@ static int64_t step_down(struct kn_pod_worker *w)
         kn_slot_forget(w, &w->slots[i]);
     struct kn_status s = kn_sandbox_remove(&w->sandbox, w->n, w->pod);
     if (!kn_ok(s)) {
-        kn_worker_event(w, NULL, "Warning", "FailedKillPod", "error killing pod: %s", kn_status_text(&s));
+        kn_worker_event(w, NULL, "Warning", "FailedKillPod", "error killing pod: %s",
+                        kn_status_text(&s));
         kn_status_done(&s);
         return retry_later(w);
     }
@@ -291,9 +296,11 @@ static void take_messages(struct kn_pod_worker *w, bool *ret_gone, bool *ret_sto
 
 static void shim_died(struct kn_pod_worker *w)
 {
-    kn_warn("the shim of pod %.*s/%.*s is gone: its containers are ended", KN_SV_ARG(w->pod->ns), KN_SV_ARG(w->pod->name));
-    kn_worker_event(w, NULL, "Warning", "SandboxChanged", "The parent of the pod's containers is gone: they are ended, "
-                                                           "and started again as their restart policy says");
+    kn_warn("the shim of pod %.*s/%.*s is gone: its containers are ended", KN_SV_ARG(w->pod->ns),
+            KN_SV_ARG(w->pod->name));
+    kn_worker_event(w, NULL, "Warning", "SandboxChanged",
+                    "The parent of the pod's containers is gone: they are ended, "
+                    "and started again as their restart policy says");
     kn_shim_free(w->sandbox.shim);
     w->sandbox.shim = NULL;
     w->sandbox_ready = false;
@@ -302,7 +309,10 @@ static void shim_died(struct kn_pod_worker *w)
         struct slot *s = &w->slots[i];
         if (s->state != SLOT_RUNNING)
             continue;
-        struct shim_container lost = {.ended = 1, .code = 137, .signal = SIGKILL, .started = s->info.started,
+        struct shim_container lost = {.ended = 1,
+                                      .code = 137,
+                                      .signal = SIGKILL,
+                                      .started = s->info.started,
                                       .finished = kn_now().ns};
         KN_IGNORE(kn_shim_read_exit(s->bundle, &lost));
         kn_slot_ended(w, s, &lost);
@@ -331,7 +341,8 @@ static void wait_for_more(struct kn_pod_worker *w, int64_t deadline)
     p[1] = (struct pollfd){w->sandbox.shim ? kn_shim_fd(w->sandbox.shim) : -1, POLLIN, 0};
     for (size_t i = 0; i < w->slots_len; i++) {
         const struct slot *s = &w->slots[i];
-        struct kn_action *const all[SLOT_ACTIONS] = {s->hook, s->asked[0], s->asked[1], s->asked[2]};
+        struct kn_action *const all[SLOT_ACTIONS] = {s->hook, s->asked[0], s->asked[1],
+                                                     s->asked[2]};
         for (size_t k = 0; k < SLOT_ACTIONS; k++)
             if (all[k]) {
                 kn_action_poll(all[k], p + n);
@@ -382,7 +393,8 @@ static void recover(struct kn_pod_worker *w)
 static bool ended_before(const struct kn_pod_worker *w)
 {
     struct kn_sv phase = KN_JSON_STR_AT(w->pod->root, KN_K_status, KN_K_phase);
-    return !kn_sandbox_exists(&w->sandbox) && (kn_sv_is(phase, "Succeeded") || kn_sv_is(phase, "Failed"));
+    return !kn_sandbox_exists(&w->sandbox) &&
+           (kn_sv_is(phase, "Succeeded") || kn_sv_is(phase, "Failed"));
 }
 
 static void end_pulls(struct kn_pod_worker *w)
@@ -414,14 +426,18 @@ static void *run(void *arg)
             struct kn_status s = kn_worker_report(w);
             if (s.code == KN_NOT_FOUND)
                 kn_status_done(&s);
-            report_after = kn_ok(s) ? 0 : report_after ? earlier(report_after * 2, 30 * KN_SECOND) : 200 * KN_MILLI;
+            report_after = kn_ok(s)       ? 0
+                           : report_after ? earlier(report_after * 2, 30 * KN_SECOND)
+                                          : 200 * KN_MILLI;
             report_at = report_after ? kn_mono() + report_after : 0;
-            kn_log_status(KN_LOG_WARN, s, "write the status of pod %.*s/%.*s", KN_SV_ARG(w->pod->ns), KN_SV_ARG(w->pod->name));
+            kn_log_status(KN_LOG_WARN, s, "write the status of pod %.*s/%.*s",
+                          KN_SV_ARG(w->pod->ns), KN_SV_ARG(w->pod->name));
         }
         if (report_at)
             next = earlier(next, report_at);
         if (w->removed && !finished && !report_at) {
-            struct kn_status s = gone || !w->n->api.finish ? KN_STATUS_OK : w->n->api.finish(w->n->api.arg, w->pod);
+            struct kn_status s =
+                gone || !w->n->api.finish ? KN_STATUS_OK : w->n->api.finish(w->n->api.arg, w->pod);
             finished = kn_ok(s) || s.code == KN_NOT_FOUND;
             kn_status_done(&s);
             if (!finished)
@@ -447,7 +463,8 @@ struct kn_status kn_pod_worker_start(const struct kn_node *n, const struct kn_ob
     for (size_t i = 0; i < pod->uid.len; i++)
         if (!strchr("0123456789abcdefABCDEF-", pod->uid.ptr[i]) || pod->uid.len > 63)
             return kn_error(KN_INVALID, "the uid of pod %.*s is malformed", KN_SV_ARG(pod->name));
-    if (pod->uid.len == 0 || pod->name.len > 253 || kn_sv_find(pod->name, '/') >= 0 || kn_sv_find(pod->ns, '/') >= 0)
+    if (pod->uid.len == 0 || pod->name.len > 253 || kn_sv_find(pod->name, '/') >= 0 ||
+        kn_sv_find(pod->ns, '/') >= 0)
         return kn_error(KN_INVALID, "the pod's name or uid is malformed");
     struct kn_pod_worker *w = KN_NEW(struct kn_pod_worker);
     w->n = n;
@@ -517,10 +534,11 @@ const struct kn_obj *kn_pod_worker_pod(struct kn_pod_worker *w)
     return pod;
 }
 
-struct kn_status kn_pod_worker_container(struct kn_pod_worker *w, struct kn_sv name, struct kn_pod_container *ret)
+struct kn_status kn_pod_worker_container(struct kn_pod_worker *w, struct kn_sv name,
+                                         struct kn_pod_container *ret)
 {
     bool found = false;
-    KN_LOCKED(&w->lock)
+    KN_LOCKED(&w->lock) {
         for (size_t i = 0; i < w->slots_len && !found; i++) {
             const struct slot *s = &w->slots[i];
             if (name.len ? !kn_sv_is(name, s->name) : s->init)
@@ -528,7 +546,9 @@ struct kn_status kn_pod_worker_container(struct kn_pod_worker *w, struct kn_sv n
             found = true;
             snprintf(ret->name, sizeof ret->name, "%s", s->name);
             snprintf(ret->reason, sizeof ret->reason, "%s",
-                     s->reason[0] ? s->reason : !s->init && w->slots[0].init ? "PodInitializing" : "ContainerCreating");
+                     s->reason[0]                   ? s->reason
+                     : !s->init && w->slots[0].init ? "PodInitializing"
+                                                    : "ContainerCreating");
             snprintf(ret->id, sizeof ret->id, "%s", s->id);
             snprintf(ret->run, sizeof ret->run, "%s", w->sandbox.run);
             snprintf(ret->bundle, sizeof ret->bundle, "%s", s->bundle);
@@ -538,6 +558,8 @@ struct kn_status kn_pod_worker_container(struct kn_pod_worker *w, struct kn_sv n
             ret->stdin_open = kn_json_bool(kn_json_get(s->spec, KN_K_stdin), false);
             ret->restarts = s->restarts;
         }
-    return found ? KN_STATUS_OK
-                 : kn_error(KN_NOT_FOUND, "container %.*s not found in pod %.*s", KN_SV_ARG(name), KN_SV_ARG(w->pod->name));
+    }
+        return found ? KN_STATUS_OK
+                     : kn_error(KN_NOT_FOUND, "container %.*s not found in pod %.*s",
+                                KN_SV_ARG(name), KN_SV_ARG(w->pod->name));
 }

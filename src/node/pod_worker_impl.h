@@ -69,17 +69,19 @@ struct kn_pod_worker {
 };
 
 // pod_start.c
-// Goes on with a start: while it waits for its image, slot.pull is set, and it is to be called again
-// when the pull is over.
+// Goes on with a start: while it waits for its image, slot.pull is set, and it is to be called
+// again when the pull is over.
 struct kn_status kn_slot_start(struct kn_pod_worker *w, struct slot *s);
 void kn_slot_ended(struct kn_pod_worker *w, struct slot *s, const struct shim_container *info);
 void kn_slot_recover(struct kn_pod_worker *w); // what runs or ran under the pod's shim
-// There is no sandbox: the machine was off. What the status says of containers is all that is known;
-// what ran has ended, and nobody saw how. Init containers run again.
+// There is no sandbox: the machine was off. What the status says of containers is all that is
+// known; what ran has ended, and nobody saw how. Init containers run again.
 void kn_slot_remember(struct kn_pod_worker *w);
-void kn_slot_forget(struct kn_pod_worker *w, struct slot *s); // takes the files of an ended run away
+void kn_slot_forget(struct kn_pod_worker *w,
+                    struct slot *s); // takes the files of an ended run away
 void kn_worker_event(struct kn_pod_worker *w, const struct slot *s, const char *type,
-                     const char *reason, const char *format, ...) __attribute__((format(printf, 5, 6)));
+                     const char *reason, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 // pod_probe.c
 // Goes on with the probes of a running container: when to come again. One whose liveness or startup
 // probe has failed is stopped.
@@ -89,11 +91,12 @@ void kn_slot_probes_begin(struct slot *s); // the container has just started
 // pod_hook.c
 int64_t kn_worker_grace(const struct kn_pod_worker *w); // seconds that the pod's end may take
 void kn_slot_post_start(struct kn_pod_worker *w, struct slot *s);
-// Stops a running container: preStop hook, stop signal, after `grace` seconds SIGKILL. Told again it
-// may only become quicker. why: for the event.
+// Stops a running container: preStop hook, stop signal, after `grace` seconds SIGKILL. Told again
+// it may only become quicker. why: for the event.
 void kn_slot_stop(struct kn_pod_worker *w, struct slot *s, int64_t grace, const char *why);
 int64_t kn_slot_hooks(struct kn_pod_worker *w, struct slot *s); // goes on: when to come again
-void kn_slot_cancel(struct slot *s); // it has ended, or the agent ends: nothing is under way any more
+void kn_slot_cancel(
+    struct slot *s); // it has ended, or the agent ends: nothing is under way any more
 
 // pod_worker.c
 // Ends the pod for good: its containers are stopped, none starts again.

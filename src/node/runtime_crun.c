@@ -70,7 +70,8 @@ static struct kn_status crun_remove(const struct kn_runtime *r, const char *id, 
         return KN_STATUS_OK;
     const char *const forced[] = {r->program, "--root", r->root, "delete", "--force", id, NULL};
     const char *const plain[] = {r->program, "--root", r->root, "delete", id, NULL};
-    struct kn_status s = kn_process_run(force ? forced : plain, KN_SV_NULL, NULL, kn_mono() + DEADLINE);
+    struct kn_status s =
+        kn_process_run(force ? forced : plain, KN_SV_NULL, NULL, kn_mono() + DEADLINE);
     if (!kn_ok(s) && !kn_file_exists(state))
         kn_status_done(&s); // somebody else was faster
     return s;
@@ -136,7 +137,8 @@ struct kn_status kn_runtime_crun(const char *root, struct kn_runtime **ret)
         if (access(places[i], X_OK) == 0)
             program = places[i];
     if (!program)
-        return kn_error(KN_NOT_FOUND, "crun is not installed: install it with \"apt-get install crun\"");
+        return kn_error(KN_NOT_FOUND,
+                        "crun is not installed: install it with \"apt-get install crun\"");
     const char *const argv[] = {program, "--version", NULL};
     struct kn_buf out = KN_BUF(4096);
     struct kn_status s = kn_process_run(argv, KN_SV_NULL, &out, kn_mono() + DEADLINE);

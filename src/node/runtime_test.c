@@ -41,8 +41,8 @@ static void box_open(struct box *b)
     ktest_ok(kn_dir_make(work, 0755));
     ktest_ok(kn_images_get(t.images, KN_SV("busybox"), t.arena, &image));
     ktest_ok(kn_images_unpack(t.images, &image, t.arena, &lower));
-    snprintf(options, sizeof options, "lowerdir=%.*s,upperdir=%s,workdir=%s,index=off", KN_SV_ARG(lower),
-             upper, work);
+    snprintf(options, sizeof options, "lowerdir=%.*s,upperdir=%s,workdir=%s,index=off",
+             KN_SV_ARG(lower), upper, work);
     ktest_eq_int(mount("overlay", b->root, "overlay", 0, options), 0);
     ktest_ok(kn_shim_spawn(t.shim, b->folder));
     ktest_ok(kn_shim_connect(b->folder, &b->shim));
@@ -161,7 +161,8 @@ KTEST(passes_signals_on)
     RUN(b, "trap 'exit 7' TERM; while true; do sleep 0.01; done");
     ktest_ok(box_start(&b, &o, 0));
     ktest_ok(kn_shim_signal(b.shim, b.id, SIGTERM));
-    // The trap may not be set yet, so that nothing happens: a first process ignores what it does not handle.
+    // The trap may not be set yet, so that nothing happens: a first process ignores what it does
+    // not handle.
     struct kn_shim_news n;
     struct kn_status s;
     while ((s = kn_shim_next(b.shim, kn_mono() + 50 * KN_MILLI, &n)).code == KN_TIMEOUT) {
@@ -308,7 +309,9 @@ KTEST(gives_a_container_a_terminal)
 
 KTEST(rotates_a_log_that_grows)
 {
-    RUN(b, "i=0; while [ $i -lt 300 ]; do echo line $i 0123456789012345678901234567890123456789; i=$((i+1)); done");
+    RUN(b,
+        "i=0; while [ $i -lt 300 ]; do echo line $i 0123456789012345678901234567890123456789; "
+        "i=$((i+1)); done");
     ktest_ok(box_start(&b, &o, 0));
     box_wait(&b);
     char path[200];

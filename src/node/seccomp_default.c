@@ -66,19 +66,24 @@ struct with_cap {
 static const struct with_cap with_caps[] = {
     {CAP_DAC_READ_SEARCH, "\"open_by_handle_at\""},
     {CAP_SYS_ADMIN,
-     "\"bpf\",\"clone\",\"clone3\",\"fanotify_init\",\"fsconfig\",\"fsmount\",\"fsopen\",\"fspick\","
-     "\"lookup_dcookie\",\"mount\",\"mount_setattr\",\"move_mount\",\"open_tree\",\"perf_event_open\","
-     "\"quotactl\",\"quotactl_fd\",\"setdomainname\",\"sethostname\",\"setns\",\"syslog\",\"umount\","
+     "\"bpf\",\"clone\",\"clone3\",\"fanotify_init\",\"fsconfig\",\"fsmount\",\"fsopen\","
+     "\"fspick\","
+     "\"lookup_dcookie\",\"mount\",\"mount_setattr\",\"move_mount\",\"open_tree\","
+     "\"perf_event_open\","
+     "\"quotactl\",\"quotactl_fd\",\"setdomainname\",\"sethostname\",\"setns\",\"syslog\","
+     "\"umount\","
      "\"umount2\",\"unshare\""},
     {CAP_SYS_BOOT, "\"reboot\""},
     {CAP_SYS_CHROOT, "\"chroot\""},
     {CAP_SYS_MODULE, "\"delete_module\",\"init_module\",\"finit_module\""},
     {CAP_SYS_PACCT, "\"acct\""},
-    {CAP_SYS_PTRACE, "\"kcmp\",\"pidfd_getfd\",\"process_madvise\",\"process_vm_readv\",\"process_vm_writev\""},
+    {CAP_SYS_PTRACE,
+     "\"kcmp\",\"pidfd_getfd\",\"process_madvise\",\"process_vm_readv\",\"process_vm_writev\""},
     {CAP_SYS_RAWIO, "\"iopl\",\"ioperm\""},
     {CAP_SYS_TIME, "\"settimeofday\",\"stime\",\"clock_settime\",\"clock_adjtime\""},
     {CAP_SYS_TTY_CONFIG, "\"vhangup\""},
-    {CAP_SYS_NICE, "\"get_mempolicy\",\"mbind\",\"set_mempolicy\",\"migrate_pages\",\"move_pages\""},
+    {CAP_SYS_NICE,
+     "\"get_mempolicy\",\"mbind\",\"set_mempolicy\",\"migrate_pages\",\"move_pages\""},
     {CAP_SYSLOG, "\"syslog\""},
     {CAP_BPF, "\"bpf\""},
     {CAP_PERFMON, "\"perf_event_open\""},
@@ -87,21 +92,23 @@ static const struct with_cap with_caps[] = {
 static void allow_if(struct kn_buf *out, const char *name, unsigned index, uint64_t value,
                      const char *op)
 {
-    kn_buf_addf(out,
-                ",{\"names\":[\"%s\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":%u,\"value\":"
-                "%llu,\"valueTwo\":0,\"op\":\"%s\"}]}",
-                name, index, (unsigned long long)value, op);
+    kn_buf_addf(
+        out,
+        ",{\"names\":[\"%s\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":%u,\"value\":"
+        "%llu,\"valueTwo\":0,\"op\":\"%s\"}]}",
+        name, index, (unsigned long long)value, op);
 }
 
 void kn_seccomp_default_write(uint64_t caps, struct kn_buf *out)
 {
-    kn_buf_addc(out, "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":1,\"architectures\":["
+    kn_buf_addc(out,
+                "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":1,\"architectures\":["
 #if defined(__x86_64__)
-                     "\"SCMP_ARCH_X86_64\",\"SCMP_ARCH_X86\",\"SCMP_ARCH_X32\""
+                "\"SCMP_ARCH_X86_64\",\"SCMP_ARCH_X86\",\"SCMP_ARCH_X32\""
 #elif defined(__aarch64__)
-                     "\"SCMP_ARCH_AARCH64\",\"SCMP_ARCH_ARM\""
+                "\"SCMP_ARCH_AARCH64\",\"SCMP_ARCH_ARM\""
 #endif
-                     "],\"syscalls\":[{\"names\":[");
+                "],\"syscalls\":[{\"names\":[");
     for (size_t i = 0; i < KN_ARRAY_LEN(allowed); i++)
         kn_buf_addf(out, "%s\"%s\"", i ? "," : "", allowed[i]);
     kn_buf_addc(out, "],\"action\":\"SCMP_ACT_ALLOW\"}");
@@ -110,9 +117,10 @@ void kn_seccomp_default_write(uint64_t caps, struct kn_buf *out)
         allow_if(out, "personality", 0, personalities[i], "SCMP_CMP_EQ");
     if (!(caps & (UINT64_C(1) << CAP_SYS_ADMIN))) {
         // No new namespaces: the flags are CLONE_NEWNS to CLONE_NEWNET and CLONE_NEWTIME.
-        kn_buf_addc(out, ",{\"names\":[\"clone\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,"
-                         "\"value\":2114060288,\"valueTwo\":0,\"op\":\"SCMP_CMP_MASKED_EQ\"}]}"
-                         ",{\"names\":[\"clone3\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":38}");
+        kn_buf_addc(out,
+                    ",{\"names\":[\"clone\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,"
+                    "\"value\":2114060288,\"valueTwo\":0,\"op\":\"SCMP_CMP_MASKED_EQ\"}]}"
+                    ",{\"names\":[\"clone3\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":38}");
     }
     for (size_t i = 0; i < KN_ARRAY_LEN(with_caps); i++)
         if (caps & (UINT64_C(1) << with_caps[i].cap))

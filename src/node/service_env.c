@@ -13,12 +13,15 @@ static void shout(struct kn_sv name, char out[64])
     size_t n = 0;
     for (; n < name.len && n < 63; n++) {
         char c = name.ptr[n];
-        out[n] = (char)(c >= 'a' && c <= 'z' ? c - 32 : (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ? c : '_');
+        out[n] = (char)(c >= 'a' && c <= 'z'                               ? c - 32
+                        : (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ? c
+                                                                           : '_');
     }
     out[n] = '\0';
 }
 
-static void add(struct walk *w, struct kn_sv value, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void add(struct walk *w, struct kn_sv value, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 static void add(struct walk *w, struct kn_sv value, const char *format, ...)
 {
     char name[NAME_MAX_TEXT];
@@ -29,7 +32,8 @@ static void add(struct walk *w, struct kn_sv value, const char *format, ...)
     w->add(w->ctx, kn_sv_c(name), value);
 }
 
-static void add_port(struct walk *w, const char *service, struct kn_sv ip, const struct kn_json *port, bool first)
+static void add_port(struct walk *w, const char *service, struct kn_sv ip,
+                     const struct kn_json *port, bool first)
 {
     char number[24], name[64], protocol[64], lower[64], url[160];
     struct kn_sv wanted = kn_json_str(kn_json_get(port, KN_K_protocol));
@@ -37,8 +41,10 @@ static void add_port(struct walk *w, const char *service, struct kn_sv ip, const
     snprintf(lower, sizeof lower, "%s", protocol);
     for (char *c = lower; *c; c++)
         *c = (char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);
-    snprintf(number, sizeof number, "%lld", (long long)kn_json_int(kn_json_get(port, KN_K_port), 0));
-    snprintf(url, sizeof url, "%s://%.*s:%s", lower, (int)(ip.len < 64 ? ip.len : 64), ip.ptr, number);
+    snprintf(number, sizeof number, "%lld",
+             (long long)kn_json_int(kn_json_get(port, KN_K_port), 0));
+    snprintf(url, sizeof url, "%s://%.*s:%s", lower, (int)(ip.len < 64 ? ip.len : 64), ip.ptr,
+             number);
     struct kn_sv called = kn_json_str(kn_json_get(port, KN_K_name));
     if (first) {
         add(w, kn_sv_c(number), "%s_SERVICE_PORT", service);
@@ -72,7 +78,8 @@ static bool add_service(void *arg, const struct kn_obj *obj)
     return true;
 }
 
-void kn_service_env(struct kn_cache *services, struct kn_sv ns, bool links, kn_env_add *add_to, void *ctx)
+void kn_service_env(struct kn_cache *services, struct kn_sv ns, bool links, kn_env_add *add_to,
+                    void *ctx)
 {
     struct walk w = {add_to, ctx};
     const struct kn_obj *own = kn_cache_get(services, KN_SV("default"), KN_SV("kubernetes"));

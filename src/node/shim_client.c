@@ -47,7 +47,8 @@ struct kn_status kn_shim_install(const char *folder, char *ret_path, size_t size
     if (stat(ret_path, &st) == 0 && (size_t)st.st_size == kn_shim_blob_len)
         return KN_STATUS_OK;
     KN_TRY(kn_dir_make(folder, 0711));
-    return kn_file_write(ret_path, kn_sv((const char *)kn_shim_blob, kn_shim_blob_len), 0755, false);
+    return kn_file_write(ret_path, kn_sv((const char *)kn_shim_blob, kn_shim_blob_len), 0755,
+                         false);
 }
 
 struct kn_status kn_shim_spawn(const char *program, const char *folder)
@@ -149,7 +150,8 @@ static struct kn_status receive_packet(struct kn_shim *s, int64_t deadline, stru
                        .msg_controllen = sizeof control};
     for (;;) {
         int64_t left = deadline == KN_FOREVER ? -1 : deadline - kn_mono();
-        int wait_ms = left < 0 ? (deadline == KN_FOREVER ? -1 : 0) : (int)((left + KN_MILLI - 1) / KN_MILLI);
+        int wait_ms =
+            left < 0 ? (deadline == KN_FOREVER ? -1 : 0) : (int)((left + KN_MILLI - 1) / KN_MILLI);
         struct pollfd p = {s->fd, POLLIN, 0};
         int n = poll(&p, 1, wait_ms);
         if (n == 0)
@@ -208,7 +210,8 @@ static struct kn_status ask(struct kn_shim *s, uint32_t op, const void *body, si
 {
     struct answer a;
     uint32_t tag = ++s->last_tag;
-    KN_TRY(send_packet(s, op, tag, body, body_len, id ? kn_sv(id, strlen(id) + 1) : KN_SV_NULL, NULL, 0));
+    KN_TRY(send_packet(s, op, tag, body, body_len, id ? kn_sv(id, strlen(id) + 1) : KN_SV_NULL,
+                       NULL, 0));
     KN_TRY(wait_for(s, tag, kn_mono() + ANSWER_DEADLINE, &a));
     if (a.fd >= 0)
         close(a.fd);

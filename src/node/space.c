@@ -19,7 +19,11 @@ static struct kn_status do_mount(const char *what, const char *where, const char
                                  unsigned long flags, const char *data)
 {
     if (mount(what, where, type, flags, data) < 0)
-        return kn_error_errno(errno, "mount %s on %s", what ? what : type ? type : "(propagation)", where);
+        return kn_error_errno(errno, "mount %s on %s",
+                              what   ? what
+                              : type ? type
+                                     : "(propagation)",
+                              where);
     return KN_STATUS_OK;
 }
 
@@ -98,7 +102,8 @@ static void favour_dynamic_cgroups(const char *run_dir)
         if (mount("cgroup", dir, "cgroup", 0, "none,name=knarr-dynmods,favordynmods") == 0)
             umount2(dir, MNT_DETACH);
         else
-            kn_debug("favordynmods is not known to this kernel: containers start about 10 ms later");
+            kn_debug(
+                "favordynmods is not known to this kernel: containers start about 10 ms later");
         rmdir(dir);
     }
 }
@@ -121,7 +126,8 @@ static struct kn_status prepare_pin(const char *folder, const char *pin)
 {
     KN_TRY(kn_dir_make(folder, 0700));
     if (!is_mount_point(folder)) {
-        KN_TRY(do_mount("knarr-ns", folder, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=700,size=64k"));
+        KN_TRY(do_mount("knarr-ns", folder, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                        "mode=700,size=64k"));
         KN_TRY(do_mount(NULL, folder, NULL, MS_PRIVATE, NULL));
     }
     int fd = open(pin, O_CREAT | O_RDONLY | O_CLOEXEC, 0600);
@@ -182,8 +188,8 @@ static struct kn_status make_space(const struct kn_space_config *c, int host, co
     return enter_fd(mine, pin);
 }
 
-// Entering a mount namespace puts a process at its root: one in a chroot is then outside, among paths of
-// another system.
+// Entering a mount namespace puts a process at its root: one in a chroot is then outside, among
+// paths of another system.
 static struct kn_status refuse_chroot(int host)
 {
     struct stat before, after;
@@ -194,9 +200,10 @@ static struct kn_status refuse_chroot(int host)
         return kn_error_errno(errno, "look at /");
     if (before.st_dev == after.st_dev && before.st_ino == after.st_ino)
         return KN_STATUS_OK;
-    return kn_error(KN_NOT_SUPPORTED,
-                    "this system runs in a chroot, and containers need a root of their own: start it "
-                    "with pivot_root, as `systemd-nspawn -D FOLDER` does, in place of chroot");
+    return kn_error(
+        KN_NOT_SUPPORTED,
+        "this system runs in a chroot, and containers need a root of their own: start it "
+        "with pivot_root, as `systemd-nspawn -D FOLDER` does, in place of chroot");
 }
 
 struct kn_status kn_space_enter(const struct kn_space_config *c)
@@ -214,9 +221,9 @@ struct kn_status kn_space_enter(const struct kn_space_config *c)
     if (host < 0)
         return kn_error_errno(errno, "open the mount namespace of the machine");
     KN_TRY(refuse_chroot(host));
-    // A mount holds only a namespace younger than its own. Linux hands out the numbers that it tells
-    // the age by in batches, one a CPU: where "the machine" is itself in a namespace (a container), a
-    // new one may look older on one CPU and younger on the next.
+    // A mount holds only a namespace younger than its own. Linux hands out the numbers that it
+    // tells the age by in batches, one a CPU: where "the machine" is itself in a namespace (a
+    // container), a new one may look older on one CPU and younger on the next.
     bool older;
     struct kn_status s = make_space(c, host, folder, pin, &older);
     cpu_set_t before, one;

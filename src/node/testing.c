@@ -25,7 +25,8 @@ void kn_testing_kill_shims(void)
     for (struct dirent *e; d && (e = readdir(d));) {
         char path[300], exe[160];
         snprintf(path, sizeof path, "/proc/%s/exe", e->d_name);
-        ssize_t n = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? readlink(path, exe, sizeof exe - 1) : -1;
+        ssize_t n =
+            e->d_name[0] >= '1' && e->d_name[0] <= '9' ? readlink(path, exe, sizeof exe - 1) : -1;
         if (n <= 0)
             continue;
         exe[n] = '\0';

@@ -54,7 +54,8 @@ struct use {
     KN_VEC(char *) texts;
 };
 
-// <run>/node/pods/<uid>/<container>/meta says in its fourth line on which image the container stands.
+// <run>/node/pods/<uid>/<container>/meta says in its fourth line on which image the container
+// stands.
 static void read_meta(struct use *u, const char *path)
 {
     struct kn_buf text = KN_BUF(8192);

@@ -1,5 +1,5 @@
-// What a node does for itself from time to time: it measures how short the machine is of memory, disk
-// and processes, and takes away the bytes of images that nobody needs. Any thread.
+// What a node does for itself from time to time: it measures how short the machine is of memory,
+// disk and processes, and takes away the bytes of images that nobody needs. Any thread.
 #pragma once
 #include "node/node.h"
 
@@ -12,6 +12,6 @@ struct kn_pressure {
 // What cannot be measured counts as no pressure.
 void kn_pressure_measure(const char *data_dir, struct kn_pressure *ret);
 
-// Blobs and layers of images without a name on which no container stands. KN_CONFLICT while an image
-// comes in: later, then. ret_freed may be NULL.
+// Blobs and layers of images without a name on which no container stands. KN_CONFLICT while an
+// image comes in: later, then. ret_freed may be NULL.
 struct kn_status kn_node_collect_images(const struct kn_node *n, int64_t *ret_freed);

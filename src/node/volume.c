@@ -26,7 +26,8 @@ struct making {
     size_t len;
 };
 
-static struct kn_status add_file(struct making *m, struct kn_sv path, struct kn_sv content, int64_t mode)
+static struct kn_status add_file(struct making *m, struct kn_sv path, struct kn_sv content,
+                                 int64_t mode)
 {
     for (size_t i = 0; i < m->len; i++)
         if (kn_sv_eq(m->files[i].path, path)) {
@@ -59,10 +60,11 @@ static struct kn_status add_value(struct making *m, const struct kn_json *v, boo
 }
 
 // The keys of a config map or secret, all or those that are named.
-static struct kn_status add_object(struct making *m, const struct kn_json *source, struct kn_sv name,
-                                   enum kn_node_kind kind, int64_t mode)
+static struct kn_status add_object(struct making *m, const struct kn_json *source,
+                                   struct kn_sv name, enum kn_node_kind kind, int64_t mode)
 {
-    bool optional = kn_json_bool(kn_json_get(source, KN_K_optional), false), secret = kind == KN_NODE_SECRET;
+    bool optional = kn_json_bool(kn_json_get(source, KN_K_optional), false),
+         secret = kind == KN_NODE_SECRET;
     KN_CLEANUP(kn_obj_cleanup) const struct kn_obj *o = NULL;
     struct kn_status s = m->n->api.get(m->n->api.arg, kind, m->pod->ns, name, &o);
     if (s.code == KN_NOT_FOUND && optional) {
@@ -70,7 +72,8 @@ static struct kn_status add_object(struct making *m, const struct kn_json *sourc
         return KN_STATUS_OK;
     }
     KN_TRY(s);
-    const struct kn_json *data = kn_json_get(o->root, KN_K_data), *binary = kn_json_get(o->root, KN_K_binaryData);
+    const struct kn_json *data = kn_json_get(o->root, KN_K_data),
+                         *binary = kn_json_get(o->root, KN_K_binaryData);
     const struct kn_json *items = kn_json_get(source, KN_K_items), *v;
     if (!items) {
         KN_JSON_EACH(v, data)
@@ -89,8 +92,8 @@ static struct kn_status add_object(struct making *m, const struct kn_json *sourc
         if (!v && optional)
             continue;
         if (!v)
-            return kn_error(KN_NOT_FOUND, "references non-existent %s key: %.*s", secret ? "secret" : "config",
-                            KN_SV_ARG(key));
+            return kn_error(KN_NOT_FOUND, "references non-existent %s key: %.*s",
+                            secret ? "secret" : "config", KN_SV_ARG(key));
         KN_TRY(add_value(m, v, encoded, kn_json_str(kn_json_get(i, KN_K_path)),
                          kn_json_int(kn_json_get(i, KN_K_mode), mode)));
     }
@@ -101,10 +104,12 @@ static struct kn_status add_downward(struct making *m, const struct kn_json *sou
 {
     const struct kn_json *i;
     KN_JSON_EACH(i, kn_json_get(source, KN_K_items)) {
-        const struct kn_json *field = kn_json_get(i, KN_K_fieldRef), *resource = kn_json_get(i, KN_K_resourceFieldRef);
+        const struct kn_json *field = kn_json_get(i, KN_K_fieldRef),
+                             *resource = kn_json_get(i, KN_K_resourceFieldRef);
         struct kn_sv value = KN_SV("");
         if (field)
-            KN_TRY(kn_pod_field(m->n, m->s, m->pod, kn_json_str(kn_json_get(field, KN_K_fieldPath)), m->a, &value));
+            KN_TRY(kn_pod_field(m->n, m->s, m->pod, kn_json_str(kn_json_get(field, KN_K_fieldPath)),
+                                m->a, &value));
         else if (resource)
             KN_TRY(kn_pod_resource_field(m->n, m->pod, NULL, resource, m->a, &value));
         KN_TRY(add_file(m, kn_json_str(kn_json_get(i, KN_K_path)), value,
@@ -118,7 +123,8 @@ static struct kn_status add_projected(struct making *m, const struct kn_json *so
     const struct kn_json *p, *v;
     KN_JSON_EACH(p, kn_json_get(source, KN_K_sources)) {
         if ((v = kn_json_get(p, KN_K_configMap))) {
-            KN_TRY(add_object(m, v, kn_json_str(kn_json_get(v, KN_K_name)), KN_NODE_CONFIG_MAP, mode));
+            KN_TRY(
+                add_object(m, v, kn_json_str(kn_json_get(v, KN_K_name)), KN_NODE_CONFIG_MAP, mode));
         } else if ((v = kn_json_get(p, KN_K_secret))) {
             KN_TRY(add_object(m, v, kn_json_str(kn_json_get(v, KN_K_name)), KN_NODE_SECRET, mode));
         } else if ((v = kn_json_get(p, KN_K_downwardAPI))) {
@@ -126,13 +132,16 @@ static struct kn_status add_projected(struct making *m, const struct kn_json *so
         } else if ((v = kn_json_get(p, KN_K_serviceAccountToken))) {
             struct kn_sv token;
             if (!m->n->api.token)
-                return kn_error(KN_NOT_SUPPORTED, "serviceAccountToken: this agent cannot ask for tokens");
-            KN_TRY(m->n->api.token(m->n->api.arg, m->pod, kn_json_str(kn_json_get(v, KN_K_audience)),
-                                   kn_json_int(kn_json_get(v, KN_K_expirationSeconds), 3600), m->a, &token));
+                return kn_error(KN_NOT_SUPPORTED,
+                                "serviceAccountToken: this agent cannot ask for tokens");
+            KN_TRY(m->n->api.token(
+                m->n->api.arg, m->pod, kn_json_str(kn_json_get(v, KN_K_audience)),
+                kn_json_int(kn_json_get(v, KN_K_expirationSeconds), 3600), m->a, &token));
             // As upstream: others may read it only when the mode says so.
             KN_TRY(add_file(m, kn_json_str(kn_json_get(v, KN_K_path)), token, mode));
         } else {
-            return kn_error(KN_NOT_SUPPORTED, "a projected source of the kind %.*s is not supported",
+            return kn_error(KN_NOT_SUPPORTED,
+                            "a projected source of the kind %.*s is not supported",
                             KN_SV_ARG(kn_json_key(kn_json_first(p))));
         }
     }
@@ -146,11 +155,12 @@ static int64_t fs_group(const struct kn_obj *pod)
     return kn_json_int(KN_JSON_AT(pod->root, KN_K_spec, KN_K_securityContext, KN_K_fsGroup), -1);
 }
 
-static void volume_path(const struct kn_sandbox *s, const struct kn_json *volume, struct kn_arena *a,
-                        struct kn_sv *ret)
+static void volume_path(const struct kn_sandbox *s, const struct kn_json *volume,
+                        struct kn_arena *a, struct kn_sv *ret)
 {
     struct kn_sv name = kn_json_str(kn_json_get(volume, KN_K_name));
-    const struct kn_json *host = kn_json_get(volume, KN_K_hostPath), *empty = kn_json_get(volume, KN_K_emptyDir);
+    const struct kn_json *host = kn_json_get(volume, KN_K_hostPath),
+                         *empty = kn_json_get(volume, KN_K_emptyDir);
     if (host)
         *ret = kn_arena_dup(a, kn_json_str(kn_json_get(host, KN_K_path)));
     else if (empty && !kn_sv_is(kn_json_str(kn_json_get(empty, KN_K_medium)), "Memory"))
@@ -207,7 +217,8 @@ static struct kn_status check_host_path(const struct kn_json *source, const char
         return kn_dir_make(path, 0755);
     for (size_t i = 0; i < KN_ARRAY_LEN(kinds); i++)
         if (kn_sv_is(type, kinds[i].type) && (!there || (st.st_mode & S_IFMT) != kinds[i].kind))
-            return kn_error(KN_NOT_FOUND, "hostPath type check failed: %s is not a %s", path, kinds[i].words);
+            return kn_error(KN_NOT_FOUND, "hostPath type check failed: %s is not a %s", path,
+                            kinds[i].words);
     return KN_STATUS_OK;
 }
 
@@ -289,9 +300,10 @@ static int64_t usage_below(int fd, dev_t device, int64_t limit, int depth)
         sum += bytes > ENTRY_COST ? bytes : ENTRY_COST;
         if (S_ISDIR(st.st_mode) && depth == DEPTH_MAX)
             sum = limit + 1;
-        int below = S_ISDIR(st.st_mode) && depth < DEPTH_MAX
-                        ? openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-                        : -1;
+        int below =
+            S_ISDIR(st.st_mode) && depth < DEPTH_MAX
+                ? openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                : -1;
         if (below >= 0)
             sum += usage_below(below, device, limit - sum, depth + 1);
     }
@@ -307,7 +319,8 @@ static int64_t disk_limit(const struct kn_json *volume)
     return memory ? 0 : kn_quantity_value_of(kn_json_str(kn_json_get(empty, KN_K_sizeLimit)));
 }
 
-bool kn_volumes_over(const struct kn_sandbox *s, const struct kn_obj *pod, char *message, size_t size)
+bool kn_volumes_over(const struct kn_sandbox *s, const struct kn_obj *pod, char *message,
+                     size_t size)
 {
     const struct kn_json *v;
     KN_JSON_EACH(v, KN_JSON_AT(pod->root, KN_K_spec, KN_K_volumes)) {
@@ -333,8 +346,8 @@ bool kn_volumes_live(const struct kn_obj *pod)
 {
     const struct kn_json *v;
     KN_JSON_EACH(v, KN_JSON_AT(pod->root, KN_K_spec, KN_K_volumes))
-        if (kn_json_get(v, KN_K_configMap) || kn_json_get(v, KN_K_secret) || kn_json_get(v, KN_K_projected) ||
-            kn_json_get(v, KN_K_downwardAPI) || disk_limit(v) > 0)
+        if (kn_json_get(v, KN_K_configMap) || kn_json_get(v, KN_K_secret) ||
+            kn_json_get(v, KN_K_projected) || kn_json_get(v, KN_K_downwardAPI) || disk_limit(v) > 0)
             return true;
     return false;
 }
@@ -378,8 +391,9 @@ static struct kn_status sub_path(const struct kn_sandbox *s, const char *volume,
 
 struct kn_status kn_volume_mounts(const struct kn_node *n, const struct kn_sandbox *s,
                                   const struct kn_obj *pod, const struct kn_json *container,
-                                  struct kn_sv (*env_lookup)(void *arg, struct kn_sv name), void *arg,
-                                  struct kn_arena *a, struct kn_oci_mount **ret, size_t *ret_len)
+                                  struct kn_sv (*env_lookup)(void *arg, struct kn_sv name),
+                                  void *arg, struct kn_arena *a, struct kn_oci_mount **ret,
+                                  size_t *ret_len)
 {
     const struct kn_json *list = kn_json_get(container, KN_K_volumeMounts), *m, *v;
     struct kn_oci_mount *out = kn_arena_calloc(a, kn_json_len(list) + 1, sizeof *out);

@@ -49,7 +49,8 @@ static struct kn_status write_one(const char *folder, const struct kn_payload_fi
     *slash = '\0';
     KN_TRY(kn_dir_make(path, 0755));
     *slash = '/';
-    KN_CLEANUP(kn_cleanup_fd) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    KN_CLEANUP(kn_cleanup_fd)
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return kn_error_errno(errno, "create %s", path);
     KN_TRY(kn_fd_write_all(fd, f->content));
@@ -103,8 +104,8 @@ static struct kn_status link_names(const char *folder, const char *data)
     return s;
 }
 
-struct kn_status kn_payload_write(const char *folder, const struct kn_payload_file *files, size_t len,
-                                  int64_t gid)
+struct kn_status kn_payload_write(const char *folder, const struct kn_payload_file *files,
+                                  size_t len, int64_t gid)
 {
     char name[40], path[PATH_MAX], data[PATH_MAX], now[64] = "";
     name_of(files, len, gid, name);

@@ -43,7 +43,8 @@ static struct kn_status parse_url(struct kn_sv text, struct url *ret)
     } else if (kn_sv_starts(text, KN_SV("http://"))) {
         rest = kn_sv_from(text, 7);
     } else {
-        return kn_error(KN_INVALID, "the URL \"%.*s\" does not begin with https://, http:// or unix:",
+        return kn_error(KN_INVALID,
+                        "the URL \"%.*s\" does not begin with https://, http:// or unix:",
                         KN_SV_ARG(kn_sv_first(text, 100)));
     }
     size_t end = 0;
@@ -306,7 +307,8 @@ static void on_ready(void *arg)
     struct client_conn *c = arg;
     struct client_origin *o = c->origin;
     const struct kn_tls *tls = kn_transport_tls(c->stream);
-    bool h2 = tls ? kn_tls_is_h2(tls) : o->client->config.http2_plain && !(c->only && c->only->upgrade);
+    bool h2 =
+        tls ? kn_tls_is_h2(tls) : o->client->config.http2_plain && !(c->only && c->only->upgrade);
     if (!c->only) {
         o->connecting--;
         o->known_h2 = h2;
@@ -522,10 +524,11 @@ static struct kn_status copy_request(struct kn_call *call, const struct kn_http_
     ptrdiff_t hash = kn_sv_find(target, '#');
     if (hash >= 0)
         target = kn_sv_first(target, (size_t)hash);
-    call->target = target.len && target.ptr[0] == '/' ? kn_arena_dup(a, target)
-                                                      : kn_arena_printf(a, "/%.*s", KN_SV_ARG(target));
-    struct kn_sv shown = kn_sv_find(u->host, ':') >= 0 ? kn_arena_printf(a, "[%.*s]", KN_SV_ARG(u->host))
-                                                       : u->host;
+    call->target = target.len && target.ptr[0] == '/'
+                       ? kn_arena_dup(a, target)
+                       : kn_arena_printf(a, "/%.*s", KN_SV_ARG(target));
+    struct kn_sv shown =
+        kn_sv_find(u->host, ':') >= 0 ? kn_arena_printf(a, "[%.*s]", KN_SV_ARG(u->host)) : u->host;
     bool usual = u->is_unix || u->port == (u->tls ? 443 : 80);
     call->authority = usual ? kn_arena_dup(a, shown)
                             : kn_arena_printf(a, "%.*s:%u", KN_SV_ARG(shown), u->port);
@@ -637,7 +640,8 @@ static char *dup_c(const char *s)
     return s ? kn_sv_dup(kn_sv_c(s)) : NULL;
 }
 
-struct kn_status kn_http_client_new(const struct kn_http_client_config *config, struct kn_http_client **ret)
+struct kn_status kn_http_client_new(const struct kn_http_client_config *config,
+                                    struct kn_http_client **ret)
 {
     struct kn_http_client *c = KN_NEW(struct kn_http_client);
     struct kn_status s = KN_STATUS_OK;

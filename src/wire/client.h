@@ -26,7 +26,8 @@ struct kn_http_client_config {
     int64_t idle_timeout;    // ns until an unused connection is closed; 0: 60 s
     bool http2_plain;        // http:// and unix: speak HTTP/2 without TLS (prior knowledge)
 };
-struct kn_status kn_http_client_new(const struct kn_http_client_config *config, struct kn_http_client **ret);
+struct kn_status kn_http_client_new(const struct kn_http_client_config *config,
+                                    struct kn_http_client **ret);
 // Cancels what is under way (its callbacks see KN_CANCELLED). From its loop's thread, or, when the
 // loop is its own, from any other thread. No blocking call may be in progress.
 void kn_http_client_free(struct kn_http_client *c);
@@ -64,21 +65,25 @@ struct kn_http_client_head {
     const struct kn_http_header *headers;
     size_t headers_len;
 };
-struct kn_sv kn_http_client_head_get(const struct kn_http_client_head *h, const char *name); // ptr NULL: none
+struct kn_sv kn_http_client_head_get(const struct kn_http_client_head *h,
+                                     const char *name); // ptr NULL: none
 
 struct kn_call_events {
-    void (*on_head)(void *arg, const struct kn_http_client_head *head); // final answers only, not 1xx
+    void (*on_head)(void *arg,
+                    const struct kn_http_client_head *head); // final answers only, not 1xx
     void (*on_data)(void *arg, struct kn_sv bytes);
     // Trailers, if there were any (gRPC); NULL: not wanted.
     void (*on_trailers)(void *arg, const struct kn_http_client_head *trailers);
     // After a 101: the stream is the callee's, on_end does not come. NULL unless `upgrade`.
     void (*on_upgrade)(void *arg, const struct kn_http_client_head *head, struct kn_stream *stream);
     // Exactly once, unless cancelled or upgraded. OK: the whole answer came. KN_TIMEOUT: deadline;
-    // KN_UNAVAILABLE: could not connect; KN_CLOSED: broken off. Borrowed. The call is dead after it.
+    // KN_UNAVAILABLE: could not connect; KN_CLOSED: broken off. Borrowed. The call is dead after
+    // it.
     void (*on_end)(void *arg, const struct kn_status *status);
 };
-// Host names must be numeric addresses, "localhost", or unix (the loop cannot wait for DNS), or have
-// been resolved by a blocking call before; KN_INVALID otherwise. Nothing is called back before it returns.
+// Host names must be numeric addresses, "localhost", or unix (the loop cannot wait for DNS), or
+// have been resolved by a blocking call before; KN_INVALID otherwise. Nothing is called back before
+// it returns.
 struct kn_status kn_call_start(struct kn_http_client *c, const struct kn_http_client_req *req,
                                const struct kn_call_events *ev, void *arg, struct kn_call **ret);
 void kn_call_cancel(struct kn_call *call); // no callback comes any more
@@ -96,8 +101,8 @@ struct kn_http_client_resp {
 };
 struct kn_sv kn_http_client_resp_get(const struct kn_http_client_resp *r, const char *name);
 // Any status code is success here: the exchange took place. KN_TOO_LARGE: body beyond `limit`.
-struct kn_status kn_http_call(struct kn_http_client *c, const struct kn_http_client_req *req, size_t limit,
-                              struct kn_arena *a, struct kn_http_client_resp *ret);
+struct kn_status kn_http_call(struct kn_http_client *c, const struct kn_http_client_req *req,
+                              size_t limit, struct kn_arena *a, struct kn_http_client_resp *ret);
 
 // An answer whose body is read bit by bit. Returns when its head is there (deadline: for that).
 struct kn_body;
@@ -105,7 +110,8 @@ struct kn_status kn_http_open(struct kn_http_client *c, const struct kn_http_cli
                               struct kn_arena *a, struct kn_http_client_resp *ret_head,
                               struct kn_body **ret);
 // Waits until there are bytes; at most `max` of them into out. *ret_n 0: the body has ended.
-// KN_TIMEOUT: nothing came until `deadline` (read on). KN_CANCELLED: aborted. KN_CLOSED: broken off.
+// KN_TIMEOUT: nothing came until `deadline` (read on). KN_CANCELLED: aborted. KN_CLOSED: broken
+// off.
 struct kn_status kn_http_read(struct kn_body *b, void *out, size_t max, int64_t deadline,
                               size_t *ret_n);
 void kn_http_abort(struct kn_body *b); // any thread: reads fail from now on with KN_CANCELLED

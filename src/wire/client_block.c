@@ -124,8 +124,8 @@ static void resume_task(struct kn_task *t)
     unref(b);
 }
 
-static struct kn_status begin(struct kn_http_client *c, const struct kn_http_client_req *req, size_t limit,
-                              struct kn_arena *a, struct kn_body **ret)
+static struct kn_status begin(struct kn_http_client *c, const struct kn_http_client_req *req,
+                              size_t limit, struct kn_arena *a, struct kn_body **ret)
 {
     kn_assert(!kn_loop_is_mine(c->loop));
     struct kn_body *b = KN_NEW(struct kn_body);
@@ -163,8 +163,8 @@ struct kn_sv kn_http_client_resp_get(const struct kn_http_client_resp *r, const 
         &(struct kn_http_client_head){r->status, r->headers, r->headers_len}, name);
 }
 
-struct kn_status kn_http_call(struct kn_http_client *c, const struct kn_http_client_req *req, size_t limit,
-                              struct kn_arena *a, struct kn_http_client_resp *ret)
+struct kn_status kn_http_call(struct kn_http_client *c, const struct kn_http_client_req *req,
+                              size_t limit, struct kn_arena *a, struct kn_http_client_resp *ret)
 {
     struct kn_body *b = NULL;
     KN_TRY(begin(c, req, limit, a, &b));

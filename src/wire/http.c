@@ -336,7 +336,8 @@ struct kn_status kn_http_listen_unix(struct kn_http_server *s, const char *path,
     struct stat st;
     if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
         unlink(path);
-    KN_CLEANUP(kn_cleanup_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    KN_CLEANUP(kn_cleanup_fd)
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     // the socket is not connectable before listen(), so that the mode is there first
     if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || chmod(path, mode) < 0 ||
         listen(fd, 4096) < 0)
@@ -358,7 +359,8 @@ struct kn_status kn_http_listen_fd(struct kn_http_server *s, int fd, struct kn_t
     if (!listening)
         return kn_error(KN_INVALID, "listen on the descriptor %d: it is no listening socket", fd);
     int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         return kn_error_errno(errno, "listen on the descriptor %d", fd);
     add_socket(s, fd, tls, a.ss_family == AF_UNIX);
     return KN_STATUS_OK;

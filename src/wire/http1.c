@@ -233,7 +233,18 @@ struct kn_status kn_h1_parse_response(struct kn_sv head, struct kn_arena *a,
 
 // ---- chunked ----
 
-enum { SIZE, EXTENSION, SIZE_LF, DATA, DATA_CR, DATA_LF, TRAILER, TRAILER_LINE, TRAILER_LF, END_LF };
+enum {
+    SIZE,
+    EXTENSION,
+    SIZE_LF,
+    DATA,
+    DATA_CR,
+    DATA_LF,
+    TRAILER,
+    TRAILER_LINE,
+    TRAILER_LF,
+    END_LF
+};
 
 #define LINE_MAX_BYTES 4096   // of a chunk's size and extensions
 #define TRAILER_BYTES 16384   // of all trailers

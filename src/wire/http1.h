@@ -38,8 +38,8 @@ struct kn_h1_chunked {
     unsigned digits, line; // bytes of the line so far
 };
 enum kn_h1_chunk { KN_H1_MORE, KN_H1_DATA, KN_H1_END, KN_H1_BAD };
-// Consumes from the front of *in. DATA: *ret_data is the next part of the body. MORE: everything was
-// consumed. END: the body is complete; what is left in *in belongs to the next message.
+// Consumes from the front of *in. DATA: *ret_data is the next part of the body. MORE: everything
+// was consumed. END: the body is complete; what is left in *in belongs to the next message.
 enum kn_h1_chunk kn_h1_chunked_next(struct kn_h1_chunked *c, struct kn_sv *in,
                                     struct kn_sv *ret_data);
 

@@ -349,9 +349,16 @@ static void h1_abort(struct kn_http_req *r)
     kn_http_conn_close(c, false);
 }
 
-const struct http_protocol kn_http_h1 = {
-    .read = h1_read, .drained = h1_drained, .expired = h1_expired, .shut = h1_shut,
-    .free = h1_free, .begin = h1_begin, .push = h1_push, .copy = h1_copy, .end = h1_end, .abort = h1_abort};
+const struct http_protocol kn_http_h1 = {.read = h1_read,
+                                         .drained = h1_drained,
+                                         .expired = h1_expired,
+                                         .shut = h1_shut,
+                                         .free = h1_free,
+                                         .begin = h1_begin,
+                                         .push = h1_push,
+                                         .copy = h1_copy,
+                                         .end = h1_end,
+                                         .abort = h1_abort};
 
 // ---- upgrade ----
 

@@ -136,7 +136,8 @@ static void answer_refused(struct kn_http_req *r)
     r->state = HTTP_OWNED;
     r->worker->unended++;
     const struct kn_http_header headers[] = {
-        {KN_SV("Content-Type"), KN_SV("text/plain; charset=utf-8")}, {KN_SV("Retry-After"), KN_SV("1")}};
+        {KN_SV("Content-Type"), KN_SV("text/plain; charset=utf-8")},
+        {KN_SV("Retry-After"), KN_SV("1")}};
     struct kn_piece text = {kn_sv_c(kn_http_phrase(r->refuse)), NULL, NULL};
     kn_http_respond(r, &(struct kn_http_response){.status = r->refuse,
                                                   .headers = headers,
@@ -478,6 +479,13 @@ static void h2_abort(struct kn_http_req *r)
     set_flush(r->conn->h2);
 }
 
-const struct http_protocol kn_http_h2 = {
-    .read = h2_read, .drained = h2_drained, .expired = h2_expired, .shut = h2_shut,
-    .free = h2_free, .begin = h2_begin, .push = h2_push, .copy = h2_copy, .end = h2_end, .abort = h2_abort};
+const struct http_protocol kn_http_h2 = {.read = h2_read,
+                                         .drained = h2_drained,
+                                         .expired = h2_expired,
+                                         .shut = h2_shut,
+                                         .free = h2_free,
+                                         .begin = h2_begin,
+                                         .push = h2_push,
+                                         .copy = h2_copy,
+                                         .end = h2_end,
+                                         .abort = h2_abort};

@@ -163,7 +163,8 @@ void kn_http_let_go(struct kn_http_req *r);
 int64_t kn_http_body_deadline(const struct kn_http_req *r);
 
 // http_req.c
-struct kn_http_req *kn_http_req_new(struct http_conn *c, enum kn_http_version version); // NULL never
+struct kn_http_req *kn_http_req_new(struct http_conn *c,
+                                    enum kn_http_version version);                  // NULL never
 bool kn_http_req_add(struct kn_http_req *r, struct kn_sv name, struct kn_sv value); // views kept
 void kn_http_req_target(struct kn_http_req *r, struct kn_sv target);
 void kn_http_req_dispatch(struct kn_http_req *r); // all of it is there

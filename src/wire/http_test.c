@@ -327,12 +327,14 @@ KTEST(raw_requests_are_answered_or_refused)
         {"GET http://a/x?q HTTP/1.1\r\n" CLOSE "\r\n", "\r\n\r\nq"},
         {"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2?second HTTP/1.1\r\n" CLOSE "\r\n", "second"},
         {"POST /echo HTTP/1.1\r\n" CLOSE "Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n1\r\n"
-         "d\r\n0\r\nT: x\r\n\r\n", "\r\n\r\nabcd"},
+         "d\r\n0\r\nT: x\r\n\r\n",
+         "\r\n\r\nabcd"},
         {"POST /echo HTTP/1.1\r\n" CLOSE "Content-Length: 2\r\nExpect: 100-continue\r\n\r\nhi",
          "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK"},
         {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi",
          "HTTP/1.1 400 "},
-        {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: "
+         "chunked\r\n\r\n",
          "HTTP/1.1 400 "},
         {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
          "HTTP/1.1 400 "},
@@ -381,7 +383,8 @@ KTEST(plain_words_to_a_tls_port_are_answered_in_plain_words)
     plain_port = tls_port;
     raw("GET /version HTTP/1.1\r\nHost: a\r\n\r\n", out, sizeof out);
     plain_port = kept;
-    ktest_eq_str(out, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n");
+    ktest_eq_str(
+        out, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n");
 }
 
 static struct kn_http_server *small; // takes 100,000 bytes of unfinished requests
@@ -462,8 +465,9 @@ KTEST(unfinished_bodies_are_bounded_in_total)
     int fd[2];
     for (int i = 0; i < 2; i++) {
         fd[i] = connect_to(small_port);
-        ktest_ok(kn_fd_write_all(fd[i], KN_SV("POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
-                                              "Content-Length: 60001\r\n\r\n")));
+        ktest_ok(
+            kn_fd_write_all(fd[i], KN_SV("POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                                         "Content-Length: 60001\r\n\r\n")));
         ktest_ok(kn_fd_write_all(fd[i], kn_sv(body, 60000)));
     }
     struct pollfd p[2] = {{fd[0], POLLIN, 0}, {fd[1], POLLIN, 0}};

@@ -23,7 +23,7 @@ struct kn_loop {
     KN_VEC(struct kn_timer *) timers; // a heap by `at`
     struct kn_list hooks;
     struct kn_list local;             // tasks posted by the loop's own thread
-    uint8_t *scratch[2];              // lent to whoever runs in this turn; made when first asked for
+    uint8_t *scratch[2]; // lent to whoever runs in this turn; made when first asked for
     pthread_t thread;                 // of kn_loop_start
     bool running, own_thread;
     // shared: any thread

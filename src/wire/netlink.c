@@ -304,8 +304,10 @@ static uint32_t number(struct kn_nl *nl, struct kn_nl_msg *m, uint32_t *ret_acks
 
 static struct kn_status whole(const struct kn_nl_msg *m, const char *what)
 {
-    return m->buf.failed ? kn_error(KN_TOO_LARGE, "%s: more than %zu bytes of netlink messages, or an "
-                                                  "attribute beyond 64 KiB", what, m->buf.max)
+    return m->buf.failed ? kn_error(KN_TOO_LARGE,
+                                    "%s: more than %zu bytes of netlink messages, or an "
+                                    "attribute beyond 64 KiB",
+                                    what, m->buf.max)
                          : KN_STATUS_OK;
 }
 
@@ -331,8 +333,9 @@ static struct kn_status receive(struct kn_nl *nl, char *buf, int flags, const ch
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
-            return (flags & MSG_DONTWAIT) ? KN_STATUS_OK
-                                          : kn_error(KN_TIMEOUT, "%s: the kernel does not answer", what);
+            return (flags & MSG_DONTWAIT)
+                       ? KN_STATUS_OK
+                       : kn_error(KN_TIMEOUT, "%s: the kernel does not answer", what);
         if (n < 0 && errno == ENOBUFS)
             return kn_error(KN_EXPIRED, "%s: messages of the kernel were lost", what);
         if (n < 0)

@@ -98,7 +98,8 @@ static void put_text(struct kn_buf *b, struct kn_sv text)
 }
 
 // One stream: its kind, the connection's id and the port.
-static void syn_stream(struct kn_stream *s, z_stream *z, uint32_t id, uint8_t what, struct kn_sv port)
+static void syn_stream(struct kn_stream *s, z_stream *z, uint32_t id, uint8_t what,
+                       struct kn_sv port)
 {
     static const char *const kinds[] = {"error", "data", "", "other"};
     static uint8_t packed[4096];

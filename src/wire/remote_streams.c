@@ -1,5 +1,5 @@
-// Exec and attach as a kubelet serves them. Two carriers, SPDY streams and WebSocket channels, below
-// one object.
+// Exec and attach as a kubelet serves them. Two carriers, SPDY streams and WebSocket channels,
+// below one object.
 #include "wire/remote_streams.h"
 
 #include "base/buf.h"

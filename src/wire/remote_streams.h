@@ -32,7 +32,8 @@ struct kn_remote_events {
 // How the process ended.
 struct kn_remote_exit {
     int code;             // exit code; 0 with an empty message: success
-    struct kn_sv message; // not empty: it could not be run, or failed in another way, in these words
+    struct kn_sv
+        message; // not empty: it could not be run, or failed in another way, in these words
 };
 
 // Whether the request asks for an upgrade that this module knows (else: answer 400 yourself).

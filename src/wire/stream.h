@@ -38,9 +38,9 @@ void kn_stream_set_events(struct kn_stream *s, const struct kn_stream_events *ev
 struct kn_loop *kn_stream_loop(const struct kn_stream *s);
 
 // Queues bytes. The queue has no limit of its own below KN_STREAM_MAX: whoever writes looks at
-// kn_stream_pending, stops above a mark of its own, and goes on at on_drain. After the stream was shut
-// down the bytes are dropped and false is returned; beyond KN_STREAM_MAX too, and then the connection
-// breaks off: on_close follows in the next turn.
+// kn_stream_pending, stops above a mark of its own, and goes on at on_drain. After the stream was
+// shut down the bytes are dropped and false is returned; beyond KN_STREAM_MAX too, and then the
+// connection breaks off: on_close follows in the next turn.
 #define KN_STREAM_MAX (64u << 20)
 bool kn_stream_write(struct kn_stream *s, struct kn_sv bytes); // copies what is not sent at once
 bool kn_stream_write_piece(struct kn_stream *s, struct kn_piece piece); // takes the piece

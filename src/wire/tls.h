@@ -14,7 +14,8 @@ void kn_tls_ctx_free(struct kn_tls_ctx *c); // drops one reference; NULL is allo
 // optional; one that does not verify against them counts as none (kn_tls_peer_problem says why), so
 // that the application can answer 401 in words.
 struct kn_status kn_tls_server_new(struct kn_tls_ctx **ret);
-// Client: ALPN as chosen; verifies the server against the authorities and its name, unless insecure.
+// Client: ALPN as chosen; verifies the server against the authorities and its name, unless
+// insecure.
 struct kn_tls_client_options {
     bool insecure;    // no verification at all
     bool system_cas;  // besides kn_tls_set_cas: the machine's own bundle

@@ -267,7 +267,8 @@ static void flush(struct kn_transport *t)
         size_t n = 0;
         struct kn_status error = KN_STATUS_OK;
         int count = gather(t, iov, 64);
-        enum kn_io io = iov[0].iov_len || count > 1 ? write_some(t, iov, count, &n, &error) : KN_IO_OK;
+        enum kn_io io =
+            iov[0].iov_len || count > 1 ? write_some(t, iov, count, &n, &error) : KN_IO_OK;
         if (io == KN_IO_FAILED) {
             fail(t, error);
             break;

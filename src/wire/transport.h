@@ -25,7 +25,8 @@ struct kn_status kn_transport_client(struct kn_loop *l, int fd, struct kn_tls_ct
                                      struct kn_stream **ret);
 const struct kn_tls *kn_transport_tls(const struct kn_stream *s); // NULL if plain
 int kn_transport_fd(const struct kn_stream *s);
-// So many bytes may wait beyond KN_STREAM_MAX: for an answer of known length that is queued at once.
+// So many bytes may wait beyond KN_STREAM_MAX: for an answer of known length that is queued at
+// once.
 void kn_transport_allow(struct kn_stream *s, size_t len);
 // Writes at once what the socket takes, and queues a copy of the rest.
 bool kn_transport_write_now(struct kn_stream *s, struct kn_sv bytes);

@@ -26,8 +26,8 @@ bool kn_ws_offers(const struct kn_http_req *r, const char *protocol);
 struct kn_status kn_ws_accept(struct kn_http_req *r, const char *protocol,
                               const struct kn_ws_events *ev, void *arg, struct kn_ws **ret);
 
-// Client: headers for a kn_http_client_req with `upgrade` (at most KN_WS_HEADERS of them, in the arena),
-// the check of the 101, and the object over its stream.
+// Client: headers for a kn_http_client_req with `upgrade` (at most KN_WS_HEADERS of them, in the
+// arena), the check of the 101, and the object over its stream.
 #define KN_WS_HEADERS 5
 size_t kn_ws_client_headers(struct kn_arena *a, const char *protocols,
                             struct kn_http_header out[KN_WS_HEADERS], struct kn_sv *ret_key);
