@@ -8,7 +8,7 @@ install = missing=$$(for p in $(call PACKAGES,$(1)); do dpkg -s $$p >/dev/null 2
 	[ -z "$$missing" ] || { apt-get update && $(APT) $$missing; }
 SECONDS ?= 60
 
-.PHONY: help deps build up test lint tsan fuzz bench
+.PHONY: help deps build up test lint tsan fuzz bench differential
 help:
 	@echo 'make up      installs what is needed, builds, installs knarr into $(PREFIX)/bin and starts the cluster'
 	@echo 'make build   installs what the build needs (Debian 12, root) and builds into build/'
@@ -58,6 +58,10 @@ fuzz:
 	@mkdir -p build-fuzz/found/$(TARGET)
 	build-fuzz/tests/fuzz_$(TARGET) -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
 	    -artifact_prefix=build-fuzz/$(TARGET)- build-fuzz/found/$(TARGET) tests/corpus/$(TARGET)
+
+# Upstream's API server beside ours; needs Go (once, to build it), etcd and openssl.
+differential: build
+	python3 tests/differential/run.py
 
 # The peers are optional: what is not installed is not compared with.
 bench: deps
