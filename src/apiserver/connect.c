@@ -225,18 +225,7 @@ static struct kn_status served(const struct kn_request *r)
 // "get" may not run commands (upstream's AuthorizePodWebsocketUpgradeCreatePermission).
 static struct kn_status may_create(struct kn_request *r)
 {
-    if (!kn_sv_is(r->method, "GET"))
-        return KN_STATUS_OK;
-    struct kn_attributes q = {.user = r->user,
-                              .verb = "create",
-                              .is_resource = true,
-                              .ns = r->ns,
-                              .group = r->group,
-                              .version = r->version,
-                              .resource = r->plural,
-                              .subresource = r->subresource,
-                              .name = r->name};
-    return kn_authorize(r->server, r->arena, &q);
+    return kn_sv_is(r->method, "GET") ? kn_request_authorize(r, "create") : KN_STATUS_OK;
 }
 
 static struct kn_status start(struct kn_request *r)

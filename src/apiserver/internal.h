@@ -214,6 +214,8 @@ struct kn_status kn_rbac_may_grant(struct kn_request *r, const struct kn_json *o
 // KN_CODE OK: allowed; KN_FORBIDDEN with the reason; KN_NOT_FOUND: no opinion.
 struct kn_status kn_node_authorize(struct kn_apiserver *s, const struct kn_attributes *q);
 
+// May the user do this verb to what is asked for? KN_FORBIDDEN.
+struct kn_status kn_request_authorize(struct kn_request *r, const char *verb);
 // Dispatch: runs a resource request (not watch, not connect) and fills r->answer. Blocks on writes.
 void kn_request_run(struct kn_request *r);
 

@@ -94,10 +94,10 @@ static void to_worker(struct kn_request *r)
         fail(r, kn_error(KN_UNAVAILABLE, "the server is stopping"));
 }
 
-static struct kn_status authorize(struct kn_request *r)
+struct kn_status kn_request_authorize(struct kn_request *r, const char *verb)
 {
     struct kn_attributes q = {.user = r->user,
-                              .verb = r->verb,
+                              .verb = verb,
                               .is_resource = r->action != KN_ACT_OTHER,
                               .ns = r->ns,
                               .group = r->group,
@@ -118,13 +118,13 @@ static struct kn_status admit_user(struct kn_request *r, struct kn_http_req *htt
         kn_status_done(&routed); // what exists is not told to strangers
         r->action = KN_ACT_OTHER;
         r->verb = "get";
-        routed = authorize(r);
+        routed = kn_request_authorize(r, r->verb);
         return kn_ok(routed) ? kn_error(KN_NOT_FOUND, "the server could not find the requested "
                                                       "resource")
                              : routed;
     }
     if (kn_ok(routed) || (routed.code == KN_NOT_FOUND && r->plural.len)) {
-        struct kn_status allowed = authorize(r);
+        struct kn_status allowed = kn_request_authorize(r, r->verb);
         if (!kn_ok(allowed)) {
             kn_status_done(&routed);
             return allowed;

@@ -394,26 +394,12 @@ static bool is_made_by_update(const struct kn_resource *hub)
     return false;
 }
 
-// A PUT that makes the object needs the right to do that too.
-static struct kn_status may_create(struct kn_request *r)
-{
-    struct kn_attributes q = {.user = r->user,
-                              .verb = "create",
-                              .is_resource = true,
-                              .ns = r->ns,
-                              .group = r->group,
-                              .version = r->version,
-                              .resource = r->plural,
-                              .name = r->name};
-    return kn_authorize(r->server, r->arena, &q);
-}
-
 static struct kn_status update_once(struct kn_request *r, const struct kn_json *body, bool *again)
 {
     *again = false;
     const struct kn_obj *old = kn_cache_get(r->rest->cache, own_ns(r), r->name);
     if (!old && is_main(r) && is_made_by_update(r->resource->hub)) {
-        KN_TRY(may_create(r));
+        KN_TRY(kn_request_authorize(r, "create")); // a PUT that makes the object
         struct kn_json *obj = kn_json_copy_shallow_text(r->arena, body);
         r->answer->code = 201;
         kn_json_remove(kn_json_get(obj, KN_K_metadata), KN_K_resourceVersion);
